@@ -1,0 +1,40 @@
+"""What an engine process is started with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+GIB = 1024**3
+
+
+class PromptCacheConfig(BaseModel):
+    """Budgets of the prompt cache. Entries and bytes of 0 turn a tier off."""
+
+    model_config = ConfigDict(frozen=True)
+
+    directory: Path
+    max_entries: int = 10
+    max_memory_bytes: int = 2 * GIB
+    max_disk_bytes: int = 8 * GIB
+    min_free_disk_bytes: int = 1 * GIB
+    """The disk tier writes nothing that would leave less than this free."""
+
+
+class EngineConfig(BaseModel):
+    """Travels from the supervisor as JSON on the command line."""
+
+    model_config = ConfigDict(frozen=True)
+
+    socket: Path
+    prompt_cache: PromptCacheConfig
+    max_batch: int = 16
+    """Sequences decoded together, per model."""
+    max_queue: int = 64
+    """Requests that may wait; one more is refused."""
+    memory_ceiling_bytes: int | None = None
+    """Bytes for weights, live KV and prompt cache; None: three quarters of the memory."""
+    drain_seconds: float = 5.0
+    """How long running answers may go on after the engine was told to stop."""
+    log_level: str = "INFO"

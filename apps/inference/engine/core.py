@@ -1,0 +1,433 @@
+"""The engine: one thread that owns MLX and turns requests into events.
+
+Its loop is schedule → run → publish. Requests come in through ``submit`` from any
+thread and are taken up between steps; events go out through each request's Call.
+The engine knows no sockets, and what it knows of models is in the pool.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from dataclasses import dataclass
+
+from apps.inference.engine import protocol
+from apps.inference.engine.config import EngineConfig
+from apps.inference.engine.errors import (
+    ContextLengthExceeded,
+    EngineFault,
+    InsufficientMemory,
+    ShuttingDown,
+)
+from apps.inference.engine.model_pool import ModelPool, PooledModel
+from apps.inference.engine.prompt_cache.cache import Mark, PromptCache
+from apps.inference.engine.sampling import RowSampler
+from apps.inference.engine.scheduler import Chunk, Limits, Plan, Scheduler
+from apps.inference.engine.sequence import Call, Phase, Sequence
+from apps.inference.engine.snapshot import Snapshot, take_snapshot
+from apps.inference.engine.text.answer import AnswerText, Piece
+from apps.inference.engine.text.chat import ChatPrompt
+from apps.models.runtime.accelerator import AcceleratorProfile
+
+logger = logging.getLogger(__name__)
+
+_IDLE_SECONDS = 1.0
+"""How often an idle engine passes through its loop, to show that it lives."""
+
+_SNAPSHOT_SECONDS = 0.1
+"""How old the snapshot may grow while the engine computes."""
+
+_MEMORY_SHARE = 0.75
+"""Of the machine's memory, unless a ceiling is configured."""
+
+_BROKEN = "The engine failed while it answered; see logs/engine.log. Other requests go on."
+_STOPPED = "The engine is shutting down. Try again when the hub is up."
+
+
+@dataclass(eq=False)
+class Job:
+    """A request in work: its sequence, and what publishing its tokens needs."""
+
+    sequence: Sequence
+    call: Call
+    model: PooledModel
+    marks: tuple[Mark, ...]
+    sampler: RowSampler
+    text: AnswerText | None
+    """None for a warm-up."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step computed."""
+
+    plan: Plan
+    chunk: Chunk | None
+    tokens: list[tuple[Sequence, int]]
+
+
+class Engine:
+    def __init__(self, config: EngineConfig, profile: AcceleratorProfile) -> None:
+        self._config = config
+        self._profile = profile
+        self._ceiling = config.memory_ceiling_bytes or int(profile.memory_bytes * _MEMORY_SHARE)
+        self._inbox: queue.SimpleQueue[tuple[protocol.Request, Call] | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._jobs: dict[int, Job] = {}
+        self._cache = PromptCache(config.prompt_cache)
+        self._pool = ModelPool(
+            profile,
+            ceiling_bytes=self._ceiling,
+            cache_bytes=config.prompt_cache.max_memory_bytes,
+            busy=lambda digest: self._scheduler.uses(digest),
+        )
+        self._scheduler = Scheduler(_limits(config, profile), self._pool.kv_budget)
+        self._steps = 0
+        self._last_step_at: float | None = None
+        self._generated = 0
+        self._loading: str | None = None
+        self.snapshot: Snapshot = self._snapshot()
+        """The engine's state after its last pass through the loop; read it from any thread."""
+
+    # --- from any thread ----------------------------------------------------
+
+    def submit(self, request: protocol.Request, call: Call) -> None:
+        """Take a request; its events follow through ``call``."""
+        self._inbox.put((request, call))
+
+    def wake(self) -> None:
+        """Look at cancelled calls now rather than at the next idle pass."""
+        self._inbox.put(None)
+
+    def stop(self) -> None:
+        """Refuse new requests, finish running answers within the grace period, end ``run``."""
+        self._stopping.set()
+        self.wake()
+
+    # --- the loop -----------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until ``stop``; called on the one thread that uses MLX."""
+        deadline: float | None = None
+        while True:
+            self.turn()
+            if self._stopping.is_set():
+                deadline = deadline or time.monotonic() + self._config.drain_seconds
+                if not self._jobs or time.monotonic() > deadline:
+                    break
+        for job in list(self._jobs.values()):
+            self._fail(job, ShuttingDown(_STOPPED).event())
+        self._cache.close()
+
+    def turn(self, *, wait: bool = True) -> None:
+        """Take up requests, drop what nobody wants any more, compute one step.
+
+        With ``wait``, an idle engine blocks until a request comes or a second is over.
+        """
+        self._take_requests(wait=wait)
+        self._drop_cancelled()
+        self.step()
+        self._show()
+
+    def _show(self) -> None:
+        """Renew the snapshot: at once when idle, now and then while computing."""
+        busy = self._scheduler.active > 0
+        if not busy or time.monotonic() - self.snapshot.taken_at > _SNAPSHOT_SECONDS:
+            self.snapshot = self._snapshot()
+
+    def step(self) -> None:
+        """One turn: decide, compute, tell."""
+        plan = self._scheduler.schedule()
+        if plan is None:
+            return
+        try:
+            outcome = self._run(plan)
+            self._publish(outcome)
+        except Exception:  # the loop must survive any one step
+            logger.exception("a step failed")
+            self._fail_step(plan)
+        self._steps += 1
+        self._last_step_at = time.monotonic()
+
+    def _run(self, plan: Plan) -> Outcome:
+        runner = self._pool[plan.model].runner
+        if plan.prefilling is not None and plan.prefilling.started_at is None:
+            self._begin(self._jobs[plan.prefilling.id])
+        chunk = self._scheduler.chunk(plan)
+        if chunk is not None:
+            try:
+                runner.prefill(chunk)
+            except Exception:  # one prompt's failure must not end its neighbours
+                logger.exception("prefill failed")
+                self._fail(self._jobs[chunk.sequence.id], _broken())
+                chunk = None
+        return Outcome(plan, chunk, runner.decode())
+
+    def _publish(self, outcome: Outcome) -> None:
+        finished = [job for job, ended in self._publish_tokens(outcome) if ended]
+        if outcome.chunk is not None:
+            self._publish_prefill(outcome.chunk)
+        for job in finished:
+            self._remember(job, len(job.sequence.spelled))
+            self._end(job)
+
+    # --- publishing ---------------------------------------------------------
+
+    def _publish_tokens(self, outcome: Outcome) -> list[tuple[Job, bool]]:
+        """Send each row's text; the rows, with whether they ended."""
+        now = time.monotonic()
+        published: list[tuple[Job, bool]] = []
+        for sequence, token in outcome.tokens:
+            job = self._jobs[sequence.id]
+            assert job.text is not None
+            sequence.first_token_at = sequence.first_token_at or now
+            sequence.generated.append(token)
+            self._generated += 1
+            piece = job.text.feed(token)
+            if piece.text:
+                job.call.emit(protocol.Delta(text=piece.text))
+            if piece.finish_reason is not None:
+                job.call.emit(_done(sequence, piece, now))
+            published.append((job, piece.finish_reason is not None))
+        return published
+
+    def _publish_prefill(self, chunk: Chunk) -> None:
+        self._scheduler.prefilled(chunk)
+        job = self._jobs[chunk.sequence.id]
+        if not chunk.is_last:
+            job.call.emit(protocol.Prefill(done=chunk.stop, total=len(chunk.sequence.prompt)))
+            return
+        self._remember(job, len(chunk.sequence.prompt))
+        if job.text is None:
+            self._finish_warm_up(job)
+
+    def _finish_warm_up(self, job: Job) -> None:
+        sequence = job.sequence
+        entry = self._cache.entry_at(job.model.namespace, sequence.prompt)
+        job.call.emit(
+            protocol.Warmed(
+                entry_id=entry or "",
+                tokens=len(sequence.prompt),
+                cached_tokens=sequence.cached,
+                seconds=time.monotonic() - sequence.submitted_at,
+            )
+        )
+        self._end(job)
+
+    # --- requests -----------------------------------------------------------
+
+    def _take_requests(self, *, wait: bool) -> None:
+        """Take up what has come in; wait for it while there is nothing to compute."""
+        idle = not self._jobs and not self._stopping.is_set()
+        try:
+            item = self._inbox.get(timeout=_IDLE_SECONDS if wait and idle else 0)
+            while True:
+                if item is not None:
+                    self._take(*item)
+                item = self._inbox.get_nowait()
+        except queue.Empty:
+            return
+
+    def _take(self, request: protocol.Request, call: Call) -> None:
+        try:
+            if self._stopping.is_set():
+                raise ShuttingDown(_STOPPED)
+            self._dispatch(request, call)
+        except EngineFault as fault:
+            call.emit(fault.event())
+        except Exception:  # a bad request must not end the engine
+            logger.exception("request %s failed", request.op)
+            call.emit(_broken())
+
+    def _dispatch(self, request: protocol.Request, call: Call) -> None:
+        match request:
+            case protocol.Generate():
+                self._generate(request, call)
+            case protocol.Warm():
+                self._warm(request, call)
+            case protocol.LoadModel():
+                started = time.monotonic()
+                model = self._model(request.model, call)
+                seconds = time.monotonic() - started
+                call.emit(protocol.ModelReady(model=model.described(), seconds=seconds))
+            case protocol.UnloadModel():
+                self._pool.unload(request.digest)
+                call.emit(protocol.Ok())
+            case protocol.PinCache():
+                self._cache.pin(request.entry_id, request.pinned)
+                call.emit(protocol.Ok())
+            case protocol.EvictCache(entry_id=None):
+                call.emit(protocol.Evicted(entries=self._cache.clear()))
+            case protocol.EvictCache(entry_id=str(entry_id)):
+                self._cache.evict(entry_id)
+                call.emit(protocol.Evicted(entries=1))
+            case _:
+                raise AssertionError(f"{request.op} is answered from the snapshot")
+        # Whoever asks next must see what this call did.
+        self.snapshot = self._snapshot()
+
+    def _generate(self, request: protocol.Generate, call: Call) -> None:
+        model = self._model(request.model, call)
+        prompt = model.formatter.prompt(request.messages)
+        max_tokens = self._answer_room(model, len(prompt.tokens), request.sampling.max_tokens)
+        text = AnswerText(
+            model.loaded.tokenizer,
+            stops=request.sampling.stop,
+            end_tokens=model.loaded.tokenizer.eos_token_ids,
+            max_tokens=max_tokens,
+        )
+        sequence = Sequence(request.model.digest, request.client, prompt.tokens, max_tokens)
+        sampler = RowSampler(request.sampling)
+        self._admit(Job(sequence, call, model, _marks(prompt), sampler, text))
+
+    def _warm(self, request: protocol.Warm, call: Call) -> None:
+        model = self._model(request.model, call)
+        tokens = model.formatter.system_prefix(request.system_prompt)
+        self._answer_room(model, len(tokens), None)
+        mark = Mark("system", len(tokens), request.system_prompt[:120], request.pinned)
+        sequence = Sequence(request.model.digest, "warm-up", tokens, max_tokens=0)
+        self._admit(Job(sequence, call, model, (mark,), RowSampler(protocol.Sampling()), None))
+
+    def _model(self, spec: protocol.ModelSpec, call: Call) -> PooledModel:
+        if spec.digest not in self._pool:
+            call.emit(protocol.Loading(model=spec.name))
+            self._loading = spec.name
+            self.snapshot = self._snapshot()
+        try:
+            return self._pool.get(spec)
+        finally:
+            self._loading = None
+
+    def _answer_room(self, model: PooledModel, prompt: int, asked: int | None) -> int:
+        """Tokens the answer may have; raises where the prompt leaves no room for one."""
+        context = model.loaded.context_length
+        if prompt >= context or (asked is not None and prompt + asked > context):
+            wanted = f" and {asked} for the answer" if asked else ""
+            raise ContextLengthExceeded(
+                f"{model.spec.name} holds at most {context} tokens, but the prompt has {prompt}"
+                f"{wanted}. Shorten the messages or lower max_tokens."
+            )
+        budget = self._pool.kv_budget(model.spec.digest)
+        if prompt + (asked or 1) > budget:
+            raise InsufficientMemory(
+                f"There is memory for {budget} tokens of {model.spec.name}, but {prompt + (asked or 1)} "
+                "are needed. Unload other models, or shorten the prompt."
+            )
+        return asked or min(context, budget) - prompt
+
+    def _admit(self, job: Job) -> None:
+        self._scheduler.submit(job.sequence)
+        self._jobs[job.sequence.id] = job
+
+    def _begin(self, job: Job) -> None:
+        """Start an admitted sequence from what the prompt cache holds of it."""
+        sequence, runner = job.sequence, job.model.runner
+        sequence.started_at = time.monotonic()
+        spans = []
+        if runner.cacheable:
+            hit = self._cache.lookup(job.model.namespace, sequence.prompt)
+            sequence.cached = sequence.computed = hit.tokens
+            spans = hit.spans
+        runner.begin(sequence, job.sampler, spans)
+        job.call.emit(
+            protocol.Prompt(prompt_tokens=len(sequence.prompt), cached_tokens=sequence.cached)
+        )
+
+    # --- endings ------------------------------------------------------------
+
+    def _remember(self, job: Job, computed: int) -> None:
+        """File the KV of a sequence's first ``computed`` tokens in the prompt cache."""
+        if not job.model.runner.cacheable or not computed:
+            return
+        tokens = job.sequence.spelled[:computed]
+        marks = [mark for mark in job.marks if mark.end <= computed]
+        if job.text is not None:
+            marks.append(Mark("conversation", computed, job.marks[-1].preview))
+        covered = self._cache.covered(job.model.namespace, tokens)
+        span = (
+            job.model.runner.span(job.sequence, covered, computed) if covered < computed else None
+        )
+        self._cache.remember(job.model.namespace, tokens, span, model=job.model.spec, marks=marks)
+
+    def _drop_cancelled(self) -> None:
+        for job in [job for job in self._jobs.values() if job.call.cancelled]:
+            self._keep_partial(job)
+            self._end(job)
+
+    def _keep_partial(self, job: Job) -> None:
+        """What a cancelled request computed may serve the next one."""
+        sequence = job.sequence
+        if sequence.phase is Phase.PREFILL and job.text is not None:
+            self._remember(job, sequence.computed)
+        elif sequence.phase is Phase.DECODE:
+            self._remember(job, len(sequence.spelled))
+
+    def _fail(self, job: Job, event: protocol.Failed) -> None:
+        job.call.emit(event)
+        self._end(job)
+
+    def _fail_step(self, plan: Plan) -> None:
+        """A step broke where no one request is to blame: its model's answers end."""
+        for job in [job for job in self._jobs.values() if job.sequence.model == plan.model]:
+            if job.sequence.phase is not Phase.WAITING:
+                self._fail(job, _broken())
+
+    def _end(self, job: Job) -> None:
+        self._scheduler.finish(job.sequence)
+        job.model.runner.remove([job.sequence])
+        del self._jobs[job.sequence.id]
+
+    def _snapshot(self) -> Snapshot:
+        self._cache.settle()
+        return take_snapshot(
+            profile=self._profile,
+            ceiling_bytes=self._ceiling,
+            pool=self._pool,
+            scheduler=self._scheduler,
+            cache=self._cache,
+            loading=self._loading,
+            steps=self._steps,
+            last_step_at=self._last_step_at,
+            generated_tokens=self._generated,
+        )
+
+
+def _limits(config: EngineConfig, profile: AcceleratorProfile) -> Limits:
+    # On a CPU a forward pass of 128 tokens takes about a second, and larger
+    # chunks are no faster; a GPU needs larger ones to be busy.
+    chunk = 128 if profile.backend == "cpu" else 1024
+    return Limits(config.max_batch, config.max_queue, chunk, chunk // 4)
+
+
+def _marks(prompt: ChatPrompt) -> tuple[Mark, ...]:
+    conversation = Mark("conversation", len(prompt.tokens), prompt.preview)
+    if not prompt.system_tokens:
+        return (conversation,)
+    return (Mark("system", prompt.system_tokens, prompt.system_preview), conversation)
+
+
+def _done(sequence: Sequence, piece: Piece, now: float) -> protocol.Done:
+    assert piece.finish_reason is not None
+    first = sequence.first_token_at or now
+    decode = now - first
+    tokens = len(sequence.generated)
+    return protocol.Done(
+        finish_reason=piece.finish_reason,
+        usage=protocol.Usage(
+            prompt_tokens=len(sequence.prompt),
+            completion_tokens=tokens,
+            cached_tokens=sequence.cached,
+        ),
+        timings=protocol.Timings(
+            queued=(sequence.started_at or now) - sequence.submitted_at,
+            time_to_first_token=first - sequence.submitted_at,
+            decode=decode,
+            tokens_per_second=(tokens - 1) / decode if decode > 0 else 0.0,
+        ),
+    )
+
+
+def _broken() -> protocol.Failed:
+    return protocol.Failed(code="internal_error", message=_BROKEN)

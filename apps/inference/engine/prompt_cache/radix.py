@@ -1,0 +1,161 @@
+"""A radix tree over tokens whose nodes hold the KV of their stretch of tokens.
+
+Contracts
+- A node stands for consecutive tokens; the path from the root spells a prompt's
+  beginning. Siblings differ in their first token, so a span is held once however
+  many prompts share it.
+- ``span`` is the node's KV in memory, ``stored`` where it lies on disk. Either may
+  be None.
+- Splitting a node cuts span and slice alike and never copies a token twice.
+- ``memory_bytes`` changes in ``set_span`` and nowhere else.
+
+The tree knows neither files nor MLX: a span is anything with the Span protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from apps.inference.engine.prompt_cache.entries import Entry
+
+Tokens = tuple[int, ...]
+
+
+class Span(Protocol):
+    """KV of consecutive tokens."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def cut(self, start: int, stop: int) -> Span:
+        """The KV of tokens ``start`` to ``stop`` of this span, in memory of its own."""
+        ...
+
+
+@dataclass(frozen=True)
+class StoredSlice:
+    """A node's KV on disk: its tokens begin ``offset`` tokens into the record's span."""
+
+    record: str
+    offset: int
+
+
+class Node:
+    __slots__ = ("children", "end", "entry", "parent", "span", "stored", "tokens")
+
+    def __init__(self, tokens: Tokens, parent: Node | None) -> None:
+        self.tokens = tokens
+        self.parent = parent
+        self.children: dict[int, Node] = {}
+        self.span: Span | None = None
+        self.stored: StoredSlice | None = None
+        self.entry: Entry | None = None
+        self.end: int = (parent.end if parent else 0) + len(tokens)
+        """Tokens from the root to this node's last."""
+
+    @property
+    def start(self) -> int:
+        return self.end - len(self.tokens)
+
+    def path(self) -> list[Node]:
+        """The nodes from below the root to this one."""
+        nodes: list[Node] = []
+        node: Node | None = self
+        while node is not None and node.parent is not None:
+            nodes.append(node)
+            node = node.parent
+        return nodes[::-1]
+
+    def spelled(self) -> Tokens:
+        """The tokens from the root to this node's last."""
+        return tuple(token for node in self.path() for token in node.tokens)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node of a match and how many of its tokens matched."""
+
+    node: Node
+    taken: int
+
+
+class RadixTree:
+    def __init__(self) -> None:
+        self.root = Node((), None)
+        self.memory_bytes = 0
+
+    def match(self, tokens: Sequence[int]) -> list[Step]:
+        """The longest path that ``tokens`` begins with; its last node may match in part."""
+        steps: list[Step] = []
+        node, at = self.root, 0
+        while at < len(tokens) and (child := node.children.get(tokens[at])) is not None:
+            taken = _agreement(child.tokens, tokens, at)
+            steps.append(Step(child, taken))
+            at += taken
+            if taken < len(child.tokens):
+                break
+            node = child
+        return steps
+
+    def grow(self, tokens: Tokens) -> Node:
+        """The node at which ``tokens`` ends, made by splitting and adding where needed."""
+        node, at = self.root, 0
+        for step in self.match(tokens):
+            node = step.node if step.taken == len(step.node.tokens) else self._split(step)
+            at += step.taken
+        if at == len(tokens):
+            return node
+        leaf = Node(tokens[at:], node)
+        node.children[leaf.tokens[0]] = leaf
+        return leaf
+
+    def set_span(self, node: Node, span: Span | None) -> None:
+        """Put KV into a node, or take it out; the only place that counts bytes."""
+        self.memory_bytes -= node.span.nbytes if node.span else 0
+        self.memory_bytes += span.nbytes if span else 0
+        node.span = span
+
+    def remove(self, leaf: Node) -> None:
+        """Take a leaf, and the KV it holds, out of the tree."""
+        assert leaf.parent is not None
+        assert not leaf.children
+        self.set_span(leaf, None)
+        del leaf.parent.children[leaf.tokens[0]]
+
+    def nodes(self) -> Iterator[Node]:
+        """Every node but the root, parents before children."""
+        waiting = list(self.root.children.values())
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(node.children.values())
+
+    def _split(self, step: Step) -> Node:
+        """Cut a node after its matched tokens; the lower half keeps entry and children."""
+        lower, at = step.node, step.taken
+        assert lower.parent is not None
+        upper = Node(lower.tokens[:at], lower.parent)
+        lower.parent.children[upper.tokens[0]] = upper
+        lower.parent = upper
+        lower.tokens = lower.tokens[at:]
+        upper.children[lower.tokens[0]] = lower
+        if (span := lower.span) is not None:
+            self.set_span(lower, None)
+            self.set_span(upper, span.cut(0, at))
+            self.set_span(lower, span.cut(at, at + len(lower.tokens)))
+        if (stored := lower.stored) is not None:
+            upper.stored = stored
+            lower.stored = StoredSlice(stored.record, stored.offset + at)
+        return upper
+
+
+def _agreement(stretch: Tokens, tokens: Sequence[int], at: int) -> int:
+    """How many tokens of ``stretch`` equal ``tokens`` from ``at`` on."""
+    limit = min(len(stretch), len(tokens) - at)
+    for i in range(limit):
+        if stretch[i] != tokens[at + i]:
+            return i
+    return limit

@@ -1,0 +1,131 @@
+"""One span of KV as a file: safetensors, followed by a digest of it all.
+
+The metadata repeats the tokens from the root to the span's end, so that a
+folder of records is enough to rebuild the tree. The digest (BLAKE2b, 32 bytes,
+after the safetensors part) covers header and numbers alike: a changed bit in
+either makes the record unreadable, never wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import save as save_safetensors
+
+FORMAT_VERSION = 1
+SUFFIX = ".kv"
+
+RecordArrays = list[tuple[np.ndarray, np.ndarray]]
+"""Keys and values per layer, each of shape (1, heads, tokens, head dimension)."""
+
+_DIGEST_BYTES = 32
+_MAX_HEADER_BYTES = 64 * 1024 * 1024
+
+
+class CorruptRecord(Exception):
+    """The file is no whole, unchanged record of this format version."""
+
+
+@dataclass(frozen=True)
+class RecordHeader:
+    namespace: str
+    tokens: tuple[int, ...]
+    """From the root to the span's last token."""
+    start: int
+    """Where the span begins in ``tokens``."""
+    dtype: str
+
+    @property
+    def name(self) -> str:
+        """The record's file stem: equal content, equal name."""
+        spelled = np.asarray(self.tokens, dtype=np.uint32).tobytes()
+        salt = f"{self.namespace}/{self.start}/{FORMAT_VERSION}".encode()
+        return hashlib.blake2b(spelled + salt, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class Record:
+    header: RecordHeader
+    arrays: RecordArrays
+
+
+def encode_record(record: Record) -> bytes:
+    header = record.header
+    tensors: dict[str, np.ndarray] = {}
+    for layer, (keys, values) in enumerate(record.arrays):
+        tensors[f"{layer}.keys"] = np.ascontiguousarray(keys)
+        tensors[f"{layer}.values"] = np.ascontiguousarray(values)
+    body = save_safetensors(
+        tensors,
+        metadata={
+            "version": str(FORMAT_VERSION),
+            "namespace": header.namespace,
+            "tokens": " ".join(map(str, header.tokens)),
+            "start": str(header.start),
+            "dtype": header.dtype,
+        },
+    )
+    return body + hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
+
+
+def read_header(path: Path) -> RecordHeader:
+    """What the record says of itself, its numbers unread and unchecked.
+
+    Raises CorruptRecord, or OSError where the file can't be read.
+    """
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", _exactly(file.read(8), 8))
+        if length > _MAX_HEADER_BYTES:
+            raise CorruptRecord("header too long")
+        return _parse_header(_exactly(file.read(length), length))
+
+
+def read_record(path: Path) -> Record:
+    """The whole record, its digest verified.
+
+    Raises CorruptRecord, or OSError where the file can't be read.
+    """
+    data = path.read_bytes()
+    body, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
+    if hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest() != digest:
+        raise CorruptRecord("digest differs")
+    (length,) = struct.unpack("<Q", body[:8])
+    try:
+        tensors = load_safetensors(body)
+    except SafetensorError as error:
+        raise CorruptRecord(str(error)) from error
+    arrays = [
+        (tensors[f"{layer}.keys"], tensors[f"{layer}.values"]) for layer in range(len(tensors) // 2)
+    ]
+    return Record(_parse_header(body[8 : 8 + length]), arrays)
+
+
+def _exactly(data: bytes, length: int) -> bytes:
+    if len(data) != length:
+        raise CorruptRecord("file too short")
+    return data
+
+
+def _parse_header(header: bytes) -> RecordHeader:
+    try:
+        metadata = json.loads(header)["__metadata__"]
+        if metadata["version"] != str(FORMAT_VERSION):
+            raise CorruptRecord(f"format version {metadata['version']}")
+        parsed = RecordHeader(
+            namespace=metadata["namespace"],
+            tokens=tuple(map(int, metadata["tokens"].split())),
+            start=int(metadata["start"]),
+            dtype=metadata["dtype"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptRecord("header unreadable") from error
+    if not 0 <= parsed.start < len(parsed.tokens):
+        raise CorruptRecord("header inconsistent")
+    return parsed

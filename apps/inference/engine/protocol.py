@@ -1,0 +1,370 @@
+"""The engine's wire contract: what a call may say and what comes back.
+
+One connection carries one call. The caller writes one request as a JSON line;
+the engine answers with JSON lines, each an event, and closes. A caller that
+closes its end cancels the call. There are no request ids and no multiplexing.
+
+Every request and event is a frozen pydantic model, told apart by ``op`` and
+``event``. This module imports neither Django nor MLX: both ends share it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
+"""Longest request line the engine reads; a longer one is refused unread."""
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- shared parts -----------------------------------------------------------
+
+
+class ModelSpec(_Wire):
+    """A model as the engine needs it: the registry stays with the caller."""
+
+    name: str
+    path: str
+    digest: str
+    """Content digest of weights, tokenizer and chat template."""
+
+
+class Message(_Wire):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str
+
+
+class Sampling(_Wire):
+    """How tokens are chosen. ``temperature`` 0 is greedy; ``top_k`` 0 is off."""
+
+    temperature: float = Field(default=1.0, ge=0.0, le=2.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    top_k: int = Field(default=0, ge=0)
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    seed: int | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    """None: up to what the context still holds."""
+    stop: tuple[str, ...] = ()
+
+
+# --- requests ---------------------------------------------------------------
+
+
+class Generate(_Wire):
+    """Answer a conversation. Events: Loading*, Prompt, Prefill*, Delta*, Done."""
+
+    op: Literal["generate"] = "generate"
+    model: ModelSpec
+    messages: tuple[Message, ...] = Field(min_length=1)
+    sampling: Sampling = Sampling()
+    client: str = ""
+    """Who is asking, for fair queueing; callers with one name share one turn."""
+
+
+class Warm(_Wire):
+    """Compute a system prompt's KV and keep it. Events: Loading*, Prompt, Prefill*, Warmed."""
+
+    op: Literal["warm"] = "warm"
+    model: ModelSpec
+    system_prompt: str = Field(min_length=1)
+    pinned: bool = False
+
+
+class LoadModel(_Wire):
+    """Load a model's weights. Events: Loading*, ModelReady."""
+
+    op: Literal["load"] = "load"
+    model: ModelSpec
+
+
+class UnloadModel(_Wire):
+    """Free a model's weights and its live KV. Events: Ok."""
+
+    op: Literal["unload"] = "unload"
+    digest: str
+
+
+class GetStatus(_Wire):
+    """What the engine is and does now. Events: Status."""
+
+    op: Literal["status"] = "status"
+
+
+class ListCache(_Wire):
+    """The prompt cache's entries, most recently used first. Events: CacheEntries."""
+
+    op: Literal["cache.list"] = "cache.list"
+
+
+class GetCacheStats(_Wire):
+    """Events: CacheStats."""
+
+    op: Literal["cache.stats"] = "cache.stats"
+
+
+class EvictCache(_Wire):
+    """Drop one entry, or all where ``entry_id`` is None, from memory and disk. Events: Evicted."""
+
+    op: Literal["cache.evict"] = "cache.evict"
+    entry_id: str | None = None
+
+
+class PinCache(_Wire):
+    """Keep an entry from eviction, or stop keeping it. Events: Ok."""
+
+    op: Literal["cache.pin"] = "cache.pin"
+    entry_id: str
+    pinned: bool
+
+
+Request = Annotated[
+    Generate
+    | Warm
+    | LoadModel
+    | UnloadModel
+    | GetStatus
+    | ListCache
+    | GetCacheStats
+    | EvictCache
+    | PinCache,
+    Field(discriminator="op"),
+]
+
+
+# --- events -----------------------------------------------------------------
+
+
+class Loading(_Wire):
+    """The model's weights are being loaded; generation follows."""
+
+    event: Literal["loading"] = "loading"
+    model: str
+
+
+class Prompt(_Wire):
+    """The prompt is tokenised and admitted: how long it is, how much was cached."""
+
+    event: Literal["prompt"] = "prompt"
+    prompt_tokens: int
+    cached_tokens: int
+
+
+class Prefill(_Wire):
+    """Prompt tokens whose KV exists so far, cached ones included."""
+
+    event: Literal["prefill"] = "prefill"
+    done: int
+    total: int
+
+
+class Delta(_Wire):
+    """Text that is final: whole characters, no part of a stop string."""
+
+    event: Literal["delta"] = "delta"
+    text: str
+
+
+class Usage(_Wire):
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+class Timings(_Wire):
+    """Seconds, measured in the engine."""
+
+    queued: float
+    time_to_first_token: float
+    decode: float
+    tokens_per_second: float
+    """Decode rate after the first token; 0.0 where there is no second one."""
+
+
+class Done(_Wire):
+    event: Literal["done"] = "done"
+    finish_reason: Literal["stop", "length"]
+    usage: Usage
+    timings: Timings
+
+
+class Warmed(_Wire):
+    event: Literal["warmed"] = "warmed"
+    entry_id: str
+    tokens: int
+    cached_tokens: int
+    seconds: float
+
+
+class LoadedModel(_Wire):
+    name: str
+    digest: str
+    path: str
+    context_length: int
+    weights_bytes: int
+    live_kv_bytes: int
+    loaded_at: float
+    """Seconds since the epoch."""
+    last_used_at: float
+
+
+class ModelReady(_Wire):
+    event: Literal["model_ready"] = "model_ready"
+    model: LoadedModel
+    seconds: float
+
+
+class Ok(_Wire):
+    event: Literal["ok"] = "ok"
+
+
+class Accelerator(_Wire):
+    backend: Literal["metal", "cuda", "cpu"]
+    name: str
+    blas: str | None
+    memory_bytes: int
+    memory_ceiling_bytes: int
+    warning: str | None = None
+
+
+class Status(_Wire):
+    """``last_step_age`` is None before the first completed step.
+
+    A healthy engine either has nothing to do (``active`` and ``queued`` both 0)
+    or a young last step: an open socket alone proves nothing.
+    """
+
+    event: Literal["status"] = "status"
+    pid: int
+    started_at: float
+    accelerator: Accelerator
+    models: tuple[LoadedModel, ...]
+    loading: str | None
+    active: int
+    """Sequences being prefilled or decoded."""
+    queued: int
+    steps: int
+    """Completed engine steps."""
+    last_step_age: float | None
+    """Seconds since the last completed step."""
+    loop_age: float
+    """Seconds since the engine thread last passed through its loop, idle or not."""
+    generated_tokens: int
+    active_memory_bytes: int
+    peak_memory_bytes: int
+
+
+class CacheEntry(_Wire):
+    id: str
+    model: str
+    model_digest: str
+    kind: Literal["system", "conversation"]
+    preview: str
+    """The first characters of the cached prompt, special tokens left out."""
+    tokens: int
+    bytes: int
+    """KV bytes on the entry's path; spans shared with other entries count in each."""
+    hits: int
+    pinned: bool
+    in_memory: bool
+    on_disk: bool
+    created_at: float
+    last_used_at: float
+
+
+class CacheEntries(_Wire):
+    event: Literal["cache_entries"] = "cache_entries"
+    entries: tuple[CacheEntry, ...]
+
+
+class CacheStats(_Wire):
+    event: Literal["cache_stats"] = "cache_stats"
+    memory_entries: int
+    memory_bytes: int
+    max_entries: int
+    max_memory_bytes: int
+    disk_entries: int
+    disk_bytes: int
+    max_disk_bytes: int
+    total_hits: int
+    total_misses: int
+    hit_rate: float
+    """Hits over look-ups, 0.0 before the first."""
+    tokens_reused: int
+    tokens_computed: int
+    evictions: int
+    disk_hits: int
+    disk_errors: int
+
+
+class Evicted(_Wire):
+    event: Literal["evicted"] = "evicted"
+    entries: int
+
+
+ErrorCode = Literal[
+    "invalid_request",
+    "context_length_exceeded",
+    "chat_template_error",
+    "model_load_failed",
+    "insufficient_memory",
+    "model_not_loaded",
+    "model_busy",
+    "cache_entry_not_found",
+    "queue_full",
+    "shutting_down",
+    "internal_error",
+]
+
+
+class Failed(_Wire):
+    """The call ended without its result; ``message`` says what happened and what to do."""
+
+    event: Literal["error"] = "error"
+    code: ErrorCode
+    message: str
+    retry_after: float | None = None
+    """Seconds after which the same call may succeed, where waiting helps."""
+
+
+Event = Annotated[
+    Loading
+    | Prompt
+    | Prefill
+    | Delta
+    | Done
+    | Warmed
+    | ModelReady
+    | Ok
+    | Status
+    | CacheEntries
+    | CacheStats
+    | Evicted
+    | Failed,
+    Field(discriminator="event"),
+]
+
+LAST_EVENTS = (Done, Warmed, ModelReady, Ok, Status, CacheEntries, CacheStats, Evicted, Failed)
+"""Nothing follows one of these; the engine closes the connection after it."""
+
+_requests: TypeAdapter[Request] = TypeAdapter(Request)
+_events: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def encode(message: BaseModel) -> bytes:
+    """One request or event as a JSON line."""
+    return message.model_dump_json().encode() + b"\n"
+
+
+def decode_request(line: bytes) -> Request:
+    """Raises pydantic.ValidationError for anything that is not a request."""
+    return _requests.validate_json(line)
+
+
+def decode_event(line: bytes) -> Event:
+    """Raises pydantic.ValidationError for anything that is not an event."""
+    return _events.validate_json(line)

@@ -1,0 +1,163 @@
+"""The scheduler: who computes what in the next step. Pure Python, knows no MLX.
+
+Contracts
+- ``submit`` queues a sequence or raises QueueFull; nothing else raises.
+- ``schedule`` names the next step's work: at most one model, at most one chunk
+  of one prompt, and every decoding row of that model.
+- A sequence is in exactly one of waiting, prefill, decode until ``finish``.
+- Clients take turns: a client with many waiting requests gets no more turns
+  than one with a single request.
+- The KV tokens reserved by admitted sequences never exceed ``kv_budget(model)``,
+  except that one sequence is always admitted to an idle model.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from apps.inference.engine.errors import QueueFull
+from apps.inference.engine.sequence import Phase, Sequence
+
+RETRY_AFTER = 5.0
+"""Seconds a caller is asked to wait when the queue is full."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Prompt tokens ``start`` to ``stop`` of a sequence, to be prefilled."""
+
+    sequence: Sequence
+    start: int
+    stop: int
+
+    @property
+    def is_last(self) -> bool:
+        return self.stop == len(self.sequence.prompt)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One step's work for one model."""
+
+    model: str
+    prefilling: Sequence | None
+    decoding: tuple[Sequence, ...]
+
+
+@dataclass(frozen=True)
+class Limits:
+    max_batch: int
+    max_queue: int
+    chunk_tokens: int
+    """Prompt tokens per step while nothing decodes."""
+    busy_chunk_tokens: int
+    """Prompt tokens per step while other answers wait for their next token."""
+
+
+class Scheduler:
+    def __init__(self, limits: Limits, kv_budget: Callable[[str], int]) -> None:
+        """``kv_budget``: the KV tokens that a model's sequences may hold together."""
+        self._limits = limits
+        self._kv_budget = kv_budget
+        self._waiting: OrderedDict[str, deque[Sequence]] = OrderedDict()
+        self._running: OrderedDict[str, list[Sequence]] = OrderedDict()
+
+    @property
+    def queued(self) -> int:
+        return sum(len(queue) for queue in self._waiting.values())
+
+    @property
+    def active(self) -> int:
+        return sum(len(rows) for rows in self._running.values())
+
+    def __iter__(self) -> Iterator[Sequence]:
+        """Every sequence that is not finished."""
+        for rows in self._running.values():
+            yield from rows
+        for queue in self._waiting.values():
+            yield from queue
+
+    def uses(self, model: str) -> bool:
+        return any(sequence.model == model for sequence in self)
+
+    def submit(self, sequence: Sequence) -> None:
+        if self.queued >= self._limits.max_queue:
+            raise QueueFull(
+                f"{self.queued} requests are waiting already. Try again in {RETRY_AFTER:.0f} s.",
+                retry_after=RETRY_AFTER,
+            )
+        self._waiting.setdefault(sequence.client, deque()).append(sequence)
+
+    def finish(self, sequence: Sequence) -> None:
+        """Forget a sequence, wherever it is."""
+        if sequence.phase is Phase.WAITING:
+            queue = self._waiting[sequence.client]
+            queue.remove(sequence)
+            if not queue:
+                del self._waiting[sequence.client]
+        elif sequence.phase is not Phase.FINISHED:
+            rows = self._running[sequence.model]
+            rows.remove(sequence)
+            if not rows:
+                del self._running[sequence.model]
+        sequence.phase = Phase.FINISHED
+
+    def schedule(self) -> Plan | None:
+        """The next step, or None where there is nothing to do."""
+        self._admit()
+        if not self._running:
+            return None
+        # Models take turns, each with one step.
+        model = next(iter(self._running))
+        self._running.move_to_end(model)
+        rows = self._running[model]
+        return Plan(
+            model=model,
+            prefilling=next((row for row in rows if row.phase is Phase.PREFILL), None),
+            decoding=tuple(row for row in rows if row.phase is Phase.DECODE),
+        )
+
+    def chunk(self, plan: Plan) -> Chunk | None:
+        """The piece of prompt to prefill in this step, once it is known what was cached."""
+        sequence = plan.prefilling
+        if sequence is None:
+            return None
+        limits = self._limits
+        size = limits.busy_chunk_tokens if plan.decoding else limits.chunk_tokens
+        start = sequence.computed
+        return Chunk(sequence, start, min(start + size, len(sequence.prompt)))
+
+    def prefilled(self, chunk: Chunk) -> None:
+        chunk.sequence.computed = chunk.stop
+        if chunk.is_last:
+            chunk.sequence.phase = Phase.DECODE
+
+    def _admit(self) -> None:
+        """Move one waiting sequence into prefill, taking the clients in turn."""
+        for client in list(self._waiting):
+            queue = self._waiting[client]
+            if not self._fits(queue[0]):
+                continue
+            sequence = queue.popleft()
+            # The client goes to the back of the line, also where its queue is
+            # empty now: it comes back there with its next request.
+            del self._waiting[client]
+            if queue:
+                self._waiting[client] = queue
+            sequence.phase = Phase.PREFILL
+            self._running.setdefault(sequence.model, []).append(sequence)
+            return
+
+    def _fits(self, sequence: Sequence) -> bool:
+        rows = self._running.get(sequence.model, [])
+        if not rows:
+            return True
+        if len(rows) >= self._limits.max_batch:
+            return False
+        # One prompt at a time: the next begins when this one decodes.
+        if any(row.phase is Phase.PREFILL for row in rows):
+            return False
+        reserved = sum(row.reserved_tokens for row in rows)
+        return reserved + sequence.reserved_tokens <= self._kv_budget(sequence.model)

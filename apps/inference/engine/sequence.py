@@ -1,0 +1,77 @@
+"""A sequence: one request from its admission to its last token."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from apps.inference.engine import protocol
+
+_ids = itertools.count(1)
+
+
+class Phase(Enum):
+    WAITING = "waiting"
+    PREFILL = "prefill"
+    DECODE = "decode"
+    FINISHED = "finished"
+
+
+class Call:
+    """The caller's end: where events go, and whether it still wants them.
+
+    ``emit`` and ``cancelled`` may be used from any thread.
+    """
+
+    def __init__(self, emit: Callable[[protocol.Event], None]) -> None:
+        self.emit = emit
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+
+@dataclass(eq=False)
+class Sequence:
+    """What the scheduler and the runner need to know of a request.
+
+    ``prompt`` and ``generated`` are token ids. ``computed`` counts the prompt
+    tokens whose KV exists, ``cached`` those of them that came from the cache.
+    """
+
+    model: str
+    """Digest of the model; sequences of one model share a batch."""
+    client: str
+    prompt: tuple[int, ...]
+    max_tokens: int
+    """0 for a warm-up: prefill only."""
+    id: int = field(default_factory=lambda: next(_ids))
+    phase: Phase = Phase.WAITING
+    computed: int = 0
+    cached: int = 0
+    generated: list[int] = field(default_factory=list)
+    submitted_at: float = field(default_factory=time.monotonic)
+    started_at: float | None = None
+    first_token_at: float | None = None
+
+    @property
+    def remaining_prompt(self) -> int:
+        return len(self.prompt) - self.computed
+
+    @property
+    def reserved_tokens(self) -> int:
+        """The KV tokens it may come to hold."""
+        return len(self.prompt) + self.max_tokens
+
+    @property
+    def spelled(self) -> tuple[int, ...]:
+        """Prompt and answer so far."""
+        return (*self.prompt, *self.generated)

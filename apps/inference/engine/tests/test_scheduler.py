@@ -1,0 +1,168 @@
+"""The scheduler starves nobody, loses nothing and stays within its limits."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from apps.inference.engine.errors import QueueFull
+from apps.inference.engine.scheduler import Limits, Scheduler
+from apps.inference.engine.sequence import Phase, Sequence
+
+LIMITS = Limits(max_batch=3, max_queue=6, chunk_tokens=8, busy_chunk_tokens=2)
+BUDGET = 60
+
+
+def make(scheduler=None, *, model="m", client="c", prompt=4, max_tokens=5):
+    sequence = Sequence(model, client, tuple(range(prompt)), max_tokens)
+    if scheduler is not None:
+        scheduler.submit(sequence)
+    return sequence
+
+
+def turn(scheduler):
+    """One engine step, as the engine does it; the plan and its chunk."""
+    plan = scheduler.schedule()
+    if plan is None:
+        return None, None
+    chunk = scheduler.chunk(plan)
+    if chunk is not None:
+        scheduler.prefilled(chunk)
+    return plan, chunk
+
+
+@pytest.fixture
+def scheduler():
+    return Scheduler(LIMITS, lambda model: BUDGET)
+
+
+def test_a_prompt_is_prefilled_in_chunks_and_then_decodes(scheduler):
+    sequence = make(scheduler, prompt=20)
+    chunks = [turn(scheduler)[1] for _ in range(3)]
+    assert [(chunk.start, chunk.stop) for chunk in chunks] == [(0, 8), (8, 16), (16, 20)]
+    assert sequence.phase is Phase.DECODE
+    assert turn(scheduler)[0].decoding == (sequence,)
+
+
+def test_chunks_are_small_while_others_decode(scheduler):
+    make(scheduler, prompt=3)
+    turn(scheduler)
+    make(scheduler, prompt=9)
+    _, chunk = turn(scheduler)
+    assert chunk.stop - chunk.start == LIMITS.busy_chunk_tokens
+
+
+def test_prefill_begins_behind_what_was_cached(scheduler):
+    sequence = make(scheduler, prompt=20)
+    plan = scheduler.schedule()
+    sequence.computed = 17
+    assert (scheduler.chunk(plan).start, scheduler.chunk(plan).stop) == (17, 20)
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back(scheduler):
+    for _ in range(LIMITS.max_queue):
+        make(scheduler)
+    with pytest.raises(QueueFull) as refusal:
+        make(scheduler)
+    assert refusal.value.retry_after > 0
+    assert scheduler.queued == LIMITS.max_queue
+
+
+def test_clients_take_turns_however_much_one_of_them_asks(scheduler):
+    for _ in range(4):
+        make(scheduler, client="greedy")
+    modest = make(scheduler, client="modest")
+    turn(scheduler)
+    turn(scheduler)
+    assert modest.phase is not Phase.WAITING
+
+
+def test_models_take_turns(scheduler):
+    make(scheduler, model="a")
+    make(scheduler, model="b", client="d")
+    plans = [turn(scheduler)[0].model for _ in range(5)]
+    assert set(plans[1:3]) == set(plans[3:5]) == {"a", "b"}
+
+
+def test_a_sequence_larger_than_the_budget_runs_alone(scheduler):
+    big = make(scheduler, prompt=BUDGET, max_tokens=BUDGET)
+    small = make(scheduler, client="d")
+    for _ in range(10):
+        turn(scheduler)
+    assert big.phase is Phase.DECODE
+    assert small.phase is Phase.WAITING
+    scheduler.finish(big)
+    turn(scheduler)
+    assert small.phase is Phase.DECODE
+
+
+class SchedulerMachine(RuleBasedStateMachine):
+    """Random submissions, cancellations and steps; finished means five tokens decoded."""
+
+    def __init__(self):
+        super().__init__()
+        self.scheduler = Scheduler(LIMITS, lambda model: BUDGET)
+        self.live = []
+        self.decoded = {}
+
+    @rule(
+        model=st.sampled_from("ab"),
+        client=st.sampled_from("xyz"),
+        prompt=st.integers(1, 30),
+        max_tokens=st.integers(1, 30),
+    )
+    def submit(self, model, client, prompt, max_tokens):
+        sequence = make(model=model, client=client, prompt=prompt, max_tokens=max_tokens)
+        try:
+            self.scheduler.submit(sequence)
+        except QueueFull:
+            assert self.scheduler.queued == LIMITS.max_queue
+        else:
+            self.live.append(sequence)
+            self.decoded[sequence.id] = 0
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data())
+    def cancel(self, data):
+        sequence = data.draw(st.sampled_from(self.live))
+        self.live.remove(sequence)
+        self.scheduler.finish(sequence)
+
+    @rule()
+    def step(self):
+        plan, chunk = turn(self.scheduler)
+        if plan is None:
+            assert not self.live
+            return
+        assert chunk is not None or plan.decoding
+        for sequence in plan.decoding:
+            self.decoded[sequence.id] += 1
+            if self.decoded[sequence.id] == 5:
+                self.live.remove(sequence)
+                self.scheduler.finish(sequence)
+
+    @invariant()
+    def nothing_is_lost_or_doubled(self):
+        held = list(self.scheduler)
+        assert len(held) == len({s.id for s in held})
+        assert {s.id for s in held} == {s.id for s in self.live}
+
+    @invariant()
+    def limits_hold(self):
+        for model in "ab":
+            rows = [s for s in self.live if s.model == model and s.phase is not Phase.WAITING]
+            assert len(rows) <= LIMITS.max_batch
+            assert len(rows) <= 1 or sum(r.reserved_tokens for r in rows) <= BUDGET
+            assert sum(r.phase is Phase.PREFILL for r in rows) <= 1
+
+    def teardown(self):
+        """Left alone, everything that was accepted is served."""
+        for _ in range(2000):
+            if not self.live:
+                return
+            self.step()
+        raise AssertionError(f"starved: {self.live}")
+
+
+TestSchedulerMachine = SchedulerMachine.TestCase
+TestSchedulerMachine.settings = settings(deadline=None, max_examples=60)

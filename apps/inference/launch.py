@@ -1,0 +1,33 @@
+"""How the engine process is started, for the supervisor and for ``runserver``."""
+
+from __future__ import annotations
+
+import sys
+
+from django.conf import settings
+
+from apps.inference.engine.config import GIB, EngineConfig, PromptCacheConfig
+
+
+def engine_config() -> EngineConfig:
+    hub = settings.HUB
+    ceiling = hub.memory_ceiling_gb
+    return EngineConfig(
+        socket=hub.engine_socket,
+        prompt_cache=PromptCacheConfig(
+            directory=hub.prompt_cache_dir,
+            max_entries=hub.prompt_cache_entries,
+            max_memory_bytes=int(hub.prompt_cache_gb * GIB),
+            max_disk_bytes=int(hub.prompt_cache_disk_gb * GIB),
+        ),
+        max_batch=hub.max_batch,
+        max_queue=hub.max_queue,
+        memory_ceiling_bytes=int(ceiling * GIB) if ceiling else None,
+        log_level=hub.log_level.upper(),
+    )
+
+
+def engine_command() -> list[str]:
+    """The command line; it needs the project importable, as the caller has it."""
+    config = engine_config().model_dump_json()
+    return [sys.executable, "-m", "apps.inference.engine", "--config", config]

@@ -1,0 +1,237 @@
+"""Settings: the only place that reads the environment.
+
+``HubSettings`` is the typed object the hub is configured by; every field is an
+environment variable with the prefix ``MLXHUB_`` and is listed in the README.
+Apps read it as ``django.conf.settings.HUB``. Django's own settings follow from it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Literal
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+PACKAGE_DIR = Path(__file__).resolve().parent
+
+GIB = 1024**3
+
+
+class HubSettings(BaseSettings):
+    """The hub's configuration. A wrong value stops the start with pydantic's message."""
+
+    model_config = SettingsConfigDict(env_prefix="MLXHUB_", frozen=True)
+
+    home: Path = Field(
+        default=Path("~/.mlx-hub"), description="Data folder; everything in it is the hub's own."
+    )
+    host: str = Field(default="127.0.0.1", description="Address the web server binds to.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port the web server binds to.")
+    debug: bool = Field(default=False, description="Django's debug pages; for development only.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="How much the processes log."
+    )
+    database_url: str = Field(
+        default="",
+        validation_alias=AliasChoices("MLXHUB_DATABASE_URL", "DATABASE_URL"),
+        description="Database; empty: SQLite in the data folder. `DATABASE_URL` works too.",
+    )
+    huey_url: str = Field(
+        default="",
+        validation_alias=AliasChoices("MLXHUB_HUEY_URL", "HUEY_URL"),
+        description="Task queue on Redis or Valkey; empty: SQLite in the data folder. "
+        "`HUEY_URL` works too.",
+    )
+    starter: bool = Field(
+        default=True, description="Register the starter model on first start, if it is installed."
+    )
+    memory_ceiling_gb: float | None = Field(
+        default=None, gt=0, description="Memory the engine may use; empty: three quarters."
+    )
+    max_batch: int = Field(default=16, ge=1, description="Sequences the engine decodes at once.")
+    max_queue: int = Field(
+        default=64, ge=1, description="Requests that may wait; one more is answered with 429."
+    )
+    prompt_cache_entries: int = Field(
+        default=10, ge=0, description="Prompt cache entries held in memory."
+    )
+    prompt_cache_gb: float = Field(
+        default=2.0, ge=0, description="Prompt cache budget in memory, in GiB."
+    )
+    prompt_cache_disk_gb: float = Field(
+        default=8.0, ge=0, description="Prompt cache budget on disk, in GiB; 0 keeps it off disk."
+    )
+
+    @property
+    def data_dir(self) -> Path:
+        return self.home.expanduser().resolve()
+
+    @property
+    def engine_socket(self) -> Path:
+        return self.data_dir / "run" / "engine.sock"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.data_dir / "models"
+
+    @property
+    def prompt_cache_dir(self) -> Path:
+        return self.data_dir / "cache" / "prompts"
+
+
+HUB = HubSettings()
+
+
+def _secret_key(path: Path) -> str:
+    """The installation's own key, made on first use and readable by its owner alone."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(50))
+    return path.read_text()
+
+
+for _folder in (HUB.data_dir, HUB.engine_socket.parent, HUB.logs_dir, HUB.models_dir):
+    _folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+SECRET_KEY = _secret_key(HUB.data_dir / "secret_key")
+DEBUG = HUB.debug
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+if HUB.host not in {"127.0.0.1", "localhost", "::1"}:
+    ALLOWED_HOSTS = ["*"]
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    # Before staticfiles: both have a runserver command, and the first one counts.
+    "apps.system",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+    "ninja",  # its pages for the API docs, served from here and not from a CDN
+    "template_partials",
+    "huey.contrib.djhuey",
+    "apps.models",
+    "apps.inference",
+    "apps.playground",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "apps.inference.api.boundary.ApiBoundaryMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "mlxhub_site.urls"
+ASGI_APPLICATION = "mlxhub_site.asgi.application"
+
+# In a checkout templates and static files lie at the top level; a wheel carries
+# them inside this package.
+_ASSETS = BASE_DIR if (BASE_DIR / "templates").is_dir() else PACKAGE_DIR
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [_ASSETS / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {
+    "default": dj_database_url.parse(
+        HUB.database_url or f"sqlite:///{HUB.data_dir / 'hub.sqlite3'}", conn_max_age=60
+    )
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # Writers take the lock at BEGIN and wait for it, instead of failing at
+        # the first write of a transaction that began as a read.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+    # A file, as in use: threads that share a database in memory can't wait for each other.
+    DATABASES["default"]["TEST"] = {"NAME": str(HUB.data_dir / "test.sqlite3")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+HUEY = {
+    "name": "mlx-hub",
+    "huey_class": "huey.RedisHuey" if HUB.huey_url else "huey.SqliteHuey",
+    "immediate": False,
+    "connection": {"url": HUB.huey_url} if HUB.huey_url else {},
+    "consumer": {"workers": 2, "worker_type": "thread"},
+}
+if not HUB.huey_url:
+    HUEY["filename"] = str(HUB.data_dir / "queue.sqlite3")
+
+STATIC_URL = "/static/"
+STATIC_ROOT = HUB.data_dir / "static"
+STATICFILES_DIRS = [_ASSETS / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": HUB.log_level.upper()},
+}
