@@ -1,0 +1,84 @@
+"""The registry: which models and adapters this hub knows, and where they lie."""
+
+from __future__ import annotations
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+# What a model may be called in URLs, in the API and on the command line.
+# A colon is left out: `model:adapter` chooses an adapter.
+validate_slug = RegexValidator(
+    r"^[a-z0-9][a-z0-9._-]*\Z",
+    "Use lower-case letters, digits, dots, dashes and underscores; start with a letter or digit.",
+)
+
+
+class LocalModelQuerySet(models.QuerySet["LocalModel"]):
+    def named(self, name: str) -> LocalModelQuerySet:
+        """Models that ``name`` may stand for: a slug or a hub repository id."""
+        return self.filter(models.Q(slug=name) | models.Q(repo_id=name))
+
+    def matching(self, text: str) -> LocalModelQuerySet:
+        """Models whose name, slug, architecture or repository holds ``text``."""
+        return self.filter(
+            models.Q(name__icontains=text)
+            | models.Q(slug__icontains=text)
+            | models.Q(architecture__icontains=text)
+            | models.Q(repo_id__icontains=text)
+        )
+
+
+class LocalModel(models.Model):
+    """A language model on this machine: a folder that mlx-lm can load."""
+
+    class Source(models.TextChoices):
+        STARTER = "starter", "starter model"
+        GGUF = "gguf", "GGUF import"
+        FOLDER = "folder", "local folder"
+        HUB = "hub", "Hugging Face"
+
+    slug = models.CharField(max_length=120, unique=True, validators=[validate_slug])
+    name = models.CharField(max_length=200)
+    path = models.CharField(max_length=1000, help_text="Folder with config.json and safetensors.")
+    source = models.CharField(max_length=16, choices=Source)
+    repo_id = models.CharField(max_length=200, blank=True, db_index=True)
+    digest = models.CharField(
+        max_length=80, help_text="Content digest of weights, tokenizer and chat template."
+    )
+    architecture = models.CharField(max_length=60, help_text="config.json's model_type.")
+    parameters = models.BigIntegerField(help_text="Number of weights.")
+    quantization = models.CharField(max_length=40, help_text='For example "4-bit" or "bfloat16".')
+    size_bytes = models.BigIntegerField(help_text="Bytes of the weight files on disk.")
+    context_length = models.PositiveIntegerField(help_text="Longest context, in tokens.")
+    license = models.CharField(max_length=80, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = LocalModelQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Adapter(models.Model):
+    """A LoRA adapter over one base model."""
+
+    base = models.ForeignKey(LocalModel, on_delete=models.PROTECT, related_name="adapters")
+    slug = models.CharField(max_length=120, validators=[validate_slug])
+    name = models.CharField(max_length=200)
+    path = models.CharField(max_length=1000, help_text="Folder with adapters.safetensors.")
+    digest = models.CharField(max_length=80)
+    rank = models.PositiveIntegerField(null=True, blank=True)
+    size_bytes = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("base", "name")
+        constraints = (
+            models.UniqueConstraint(fields=("base", "slug"), name="one_slug_per_base_model"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.base.slug}:{self.slug}"

@@ -1,0 +1,159 @@
+"""What a model folder says about itself: config.json and safetensors headers.
+
+Reads a few kilobytes however large the weights are, and checks what it reads:
+a header is untrusted input. Format: https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apps.models.runtime.errors import ModelFormatError
+
+MAX_JSON_BYTES = 64 * 1024 * 1024
+MAX_HEADER_BYTES = 100_000_000
+"""The limit the safetensors library itself sets on a header."""
+
+DTYPE_BITS = {
+    "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,
+    "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U64": 64, "U32": 32, "U16": 16, "U8": 8, "BOOL": 8,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TensorHeader:
+    """One tensor as its file's header describes it."""
+
+    name: str
+    dtype: str
+    """safetensors' name for it, such as "BF16"."""
+    shape: tuple[int, ...]
+    nbytes: int
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class WeightGroup:
+    """A weight with what belongs to it when it is quantised.
+
+    ``parameters`` counts the weights themselves: a uint32 that packs eight 4-bit
+    weights counts as eight, its scales and biases as none.
+    """
+
+    name: str
+    parameters: int
+    nbytes: int
+    """Bytes in the file, scales and biases included."""
+    bits: int
+    """Bits per weight."""
+    dtype: str
+    """Type of the weights, or of the scales where they are packed."""
+    quantized: bool
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a model folder. Raises ModelFormatError."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ModelFormatError(
+                f"{path.name} is larger than any model's should be; download the model again."
+            )
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFormatError(
+            f"{path.name} can't be read ({error}); a model folder needs a valid one. "
+            "Download the model again."
+        ) from error
+    if not isinstance(content, dict):
+        raise ModelFormatError(f"{path.name} is not a JSON object; download the model again.")
+    return content
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The weight files mlx-lm would load, by name. Raises ModelFormatError where there are none."""
+    files = sorted(folder.glob("model*.safetensors"))
+    if not files:
+        raise ModelFormatError(
+            f"{folder} holds no model*.safetensors file, so it is not a model that MLX can load. "
+            "Choose an MLX model folder, or import a GGUF file."
+        )
+    return files
+
+
+def read_tensors(folder: Path) -> dict[str, TensorHeader]:
+    """Every tensor of a model folder by name. Raises ModelFormatError."""
+    tensors: dict[str, TensorHeader] = {}
+    for file in weight_files(folder):
+        tensors.update(_read_header(file))
+    return tensors
+
+
+def _read_header(file: Path) -> dict[str, TensorHeader]:
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+                raise ValueError("the header's length does not fit the file")
+            header = json.loads(stream.read(length))
+        entries = {k: v for k, v in header.items() if k != "__metadata__"}
+        return {k: _tensor(k, v, size - 8 - length) for k, v in entries.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFormatError(
+            f"{file.name} is not a whole safetensors file ({error}). Download the model again."
+        ) from error
+
+
+def _tensor(name: str, entry: dict[str, Any], data_bytes: int) -> TensorHeader:
+    shape = tuple(int(n) for n in entry["shape"])
+    begin, end = (int(n) for n in entry["data_offsets"])
+    nbytes = (math.prod(shape) * DTYPE_BITS[entry["dtype"]] + 7) // 8
+    if min(shape, default=0) < 0 or not 0 <= begin <= end <= data_bytes or end - begin != nbytes:
+        raise ValueError(f"tensor {name!r} does not fit the file")
+    return TensorHeader(name, entry["dtype"], shape, nbytes)
+
+
+def weight_groups(
+    tensors: dict[str, TensorHeader], config: dict[str, Any]
+) -> dict[str, WeightGroup]:
+    """Tensors with each quantised weight's scales and biases folded into it.
+
+    How many bits a weight was packed with comes from the shapes and the group
+    size, which hold even where config.json names another default.
+    """
+    groups = {}
+    for name, tensor in tensors.items():
+        base = name.removesuffix(".weight")
+        if name.endswith((".scales", ".biases")) and f"{name.rpartition('.')[0]}.weight" in tensors:
+            continue
+        scales = tensors.get(f"{base}.scales") if base != name else None
+        if scales is None or tensor.dtype != "U32":
+            bits = DTYPE_BITS[tensor.dtype]
+            groups[name] = WeightGroup(name, tensor.size, tensor.nbytes, bits, tensor.dtype, False)
+            continue
+        biases = tensors.get(f"{base}.biases")
+        parameters = scales.size * _group_size(base, config)
+        nbytes = tensor.nbytes + scales.nbytes + (biases.nbytes if biases else 0)
+        bits = round(tensor.size * 32 / parameters) if parameters else 0
+        groups[name] = WeightGroup(name, parameters, nbytes, bits, scales.dtype, True)
+    return groups
+
+
+def _group_size(layer: str, config: dict[str, Any]) -> int:
+    """Weights per scale for a layer, as config.json's quantisation says."""
+    quantization = config.get("quantization") or config.get("quantization_config") or {}
+    own = quantization.get(layer) if isinstance(quantization, dict) else None
+    for source in (own, quantization):
+        if isinstance(source, dict) and isinstance(source.get("group_size"), int):
+            return int(source["group_size"])
+    raise ModelFormatError(
+        f"config.json does not say how {layer!r} was quantised. Download the model again."
+    )

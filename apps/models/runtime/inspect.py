@@ -1,0 +1,99 @@
+"""What a model folder holds, told from its headers in milliseconds."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apps.models.runtime.context import context_length
+from apps.models.runtime.errors import ModelFormatError
+from apps.models.runtime.headers import (
+    WeightGroup,
+    read_json,
+    read_tensors,
+    weight_files,
+    weight_groups,
+)
+
+_DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_FRONT_MATTER = re.compile(r"\A---\n(?P<body>.*?)\n---\s*$", re.DOTALL | re.MULTILINE)
+_LICENSE = re.compile(r"^license:\s*[\"']?(?P<id>[A-Za-z0-9._-]{1,80})[\"']?\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the registry records of a model."""
+
+    architecture: str
+    """config.json's model_type."""
+    parameters: int
+    quantization: str
+    """Such as "4-bit", "mixed 4/8-bit" or "bfloat16"."""
+    size_bytes: int
+    """Bytes of the weight files."""
+    context_length: int
+    """Longest context in tokens."""
+    has_chat_template: bool
+    license: str
+    """The model card's licence id; empty where it names none."""
+
+
+def inspect_model(path: Path) -> ModelFacts:
+    """Read the facts from the model folder ``path``; no weights are read.
+
+    Raises ModelFormatError where config.json or a weight file is missing or damaged.
+    """
+    config = read_json(path / "config.json")
+    architecture = config.get("model_type")
+    if not isinstance(architecture, str) or not architecture:
+        raise ModelFormatError(
+            f"The config.json in {path.name} names no model_type, so it is not a language model "
+            "that MLX can load. Choose another folder."
+        )
+    tokenizer = path / "tokenizer_config.json"
+    tokenizer_config = read_json(tokenizer) if tokenizer.exists() else {}
+    groups = list(weight_groups(read_tensors(path), config).values())
+    return ModelFacts(
+        architecture=architecture,
+        parameters=sum(group.parameters for group in groups),
+        quantization=_quantization(groups),
+        size_bytes=sum(file.stat().st_size for file in weight_files(path)),
+        context_length=context_length(config, tokenizer_config.get("model_max_length")),
+        has_chat_template=_has_chat_template(path, tokenizer_config),
+        license=_license(path / "README.md"),
+    )
+
+
+def _quantization(groups: list[WeightGroup]) -> str:
+    """The bits that matrices are packed in; without any, the type of most weights."""
+    packed: Counter[int] = Counter()
+    plain: Counter[str] = Counter()
+    for group in groups:
+        if group.quantized:
+            packed[group.bits] += group.parameters
+        else:
+            plain[group.dtype] += group.parameters
+    if packed:
+        bits = "/".join(str(bits) for bits in sorted(packed))
+        return f"{bits}-bit" if len(packed) == 1 else f"mixed {bits}-bit"
+    commonest = plain.most_common(1)
+    return _DTYPE_NAMES.get(commonest[0][0], commonest[0][0].lower()) if commonest else "empty"
+
+
+def _has_chat_template(path: Path, tokenizer_config: dict[str, Any]) -> bool:
+    files = ("chat_template.jinja", "chat_template.json")
+    return bool(tokenizer_config.get("chat_template")) or any((path / f).exists() for f in files)
+
+
+def _license(card: Path) -> str:
+    """The licence a model card's front matter names."""
+    try:
+        head = card.read_text(encoding="utf-8", errors="replace")[:64_000]
+    except OSError:
+        return ""
+    front = _FRONT_MATTER.match(head.replace("\r\n", "\n"))
+    found = _LICENSE.search(front["body"]) if front else None
+    return found["id"] if found else ""

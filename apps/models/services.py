@@ -1,0 +1,199 @@
+"""Writes to the registry: registering, importing and deleting models.
+
+None of these needs MLX, so web, worker and command line may all call them.
+``gguf`` and ``tokenizers`` are imported inside the function that uses them:
+every Django process imports this module, and few ever import a model.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError
+from django.db.models import ProtectedError
+
+from apps.models import landing
+from apps.models.errors import InvalidName, ModelInUse, NameTaken
+from apps.models.models import LocalModel, validate_slug
+from apps.models.runtime.digest import digest_model
+from apps.models.runtime.inspect import inspect_model
+from apps.models.runtime.starter import find_starter
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and how far along it is, from 0.0 to 1.0."""
+
+STARTER_SLUG = "smollm2-135m-instruct"
+STARTER_NAME = "SmolLM2 135M Instruct"
+
+
+def register_folder(
+    *,
+    path: Path,
+    slug: str,
+    name: str,
+    source: LocalModel.Source,
+    repo_id: str = "",
+    progress: Progress | None = None,
+) -> LocalModel:
+    """Enter the model folder ``path``, which stays where it is, or refresh its entry.
+
+    Raises ModelFormatError where the folder holds no model, NameTaken where the
+    slug names another folder, InvalidName.
+    """
+    path = path.absolute()
+    _require_free(slug, path)
+    return _register(
+        files=path, path=path, slug=slug, name=name, source=source, repo_id=repo_id,
+        progress=progress,
+    )  # fmt: skip
+
+
+def import_gguf_model(
+    *,
+    source: Path,
+    slug: str,
+    name: str,
+    progress: Progress | None = None,
+) -> LocalModel:
+    """Convert a GGUF file into a model folder of the hub's own and register it.
+
+    Raises ModelFormatError, ImportDestinationError, NameTaken or InvalidName; then
+    neither folder nor row is left.
+    """
+    _require_free(slug, landing.home(slug))
+    with landing.exclusive(slug):
+        if LocalModel.objects.filter(slug=slug).exists():
+            raise NameTaken(_taken(slug))
+        return _import_gguf(source, slug, name, LocalModel.Source.GGUF, progress)
+
+
+def register_starter(*, progress: Progress | None = None, again: bool = False) -> LocalModel | None:
+    """Make sure the starter model is registered, importing it where it is not yet.
+
+    None where its package is not installed, or where the user deleted the model
+    and ``again`` does not ask for it back. Raises ModelFormatError,
+    ImportDestinationError, or NameTaken where another model uses its slug.
+    """
+    gguf = find_starter()
+    if gguf is None or (starter_declined() and not again):
+        return None
+    _require_free(STARTER_SLUG, landing.home(STARTER_SLUG))
+    with landing.exclusive(STARTER_SLUG):
+        model = LocalModel.objects.filter(slug=STARTER_SLUG).first()
+        if model is None or not Path(model.path).is_dir():
+            model = _import_gguf(
+                gguf, STARTER_SLUG, STARTER_NAME, LocalModel.Source.STARTER, progress
+            )
+        _declined_mark().unlink(missing_ok=True)
+    return model
+
+
+def starter_declined() -> bool:
+    """Whether the user deleted the starter model; it does not come back by itself."""
+    return _declined_mark().exists()
+
+
+def delete_model(*, model: LocalModel) -> None:
+    """Remove a model from the registry, and its files where they are the hub's own.
+
+    Files elsewhere stay. Unload the model from the engine first. Raises ModelInUse
+    where adapters are built on it.
+    """
+    home = landing.home(model.slug)
+    with landing.exclusive(model.slug):
+        if model.adapters.exists():
+            raise ModelInUse(_in_use(model))
+        if model.source == LocalModel.Source.STARTER:
+            _declined_mark().touch()
+        own = Path(model.path) == home and home.is_dir()
+        if own:
+            home.rename(landing.waiting(model.slug))
+        try:
+            model.delete()
+        except ProtectedError as error:
+            raise ModelInUse(_in_use(model)) from error
+        finally:
+            landing.settle(model.slug)
+
+
+def _import_gguf(
+    source: Path, slug: str, name: str, kind: LocalModel.Source, progress: Progress | None
+) -> LocalModel:
+    """Convert beside the registry, enter the row, then let the folder take its place."""
+    from apps.models.runtime.gguf.importer import import_gguf
+
+    waiting, home = landing.waiting(slug), landing.home(slug)
+    import_gguf(source, waiting, progress)
+    try:
+        model = _register(
+            files=waiting, path=home, slug=slug, name=name, source=kind, progress=progress
+        )
+        waiting.rename(home)
+    except BaseException:
+        shutil.rmtree(waiting, ignore_errors=True)
+        raise
+    return model
+
+
+def _register(
+    *,
+    files: Path,
+    path: Path,
+    slug: str,
+    name: str,
+    source: LocalModel.Source,
+    repo_id: str = "",
+    progress: Progress | None = None,
+) -> LocalModel:
+    """Write the row of the model that lies in ``files`` and is to be found at ``path``."""
+    report = progress or (lambda stage, fraction: None)
+    facts = inspect_model(files)
+    digest = digest_model(files, lambda fraction: report("computing the digest", fraction))
+    try:
+        model, _ = LocalModel.objects.update_or_create(
+            slug=slug,
+            path=str(path),
+            defaults={
+                "name": name,
+                "source": source,
+                "repo_id": repo_id,
+                "digest": digest,
+                "architecture": facts.architecture,
+                "parameters": facts.parameters,
+                "quantization": facts.quantization,
+                "size_bytes": facts.size_bytes,
+                "context_length": facts.context_length,
+                "license": facts.license,
+            },
+        )
+    except IntegrityError as error:
+        raise NameTaken(_taken(slug)) from error
+    return model
+
+
+def _require_free(slug: str, path: Path) -> None:
+    """The slug is well formed, and no other folder's."""
+    try:
+        validate_slug(slug)
+    except ValidationError as error:
+        raise InvalidName(f"{slug!r} can't be a model's name. {error.messages[0]}") from error
+    if LocalModel.objects.filter(slug=slug).exclude(path=str(path)).exists():
+        raise NameTaken(_taken(slug))
+
+
+def _declined_mark() -> Path:
+    return Path(settings.HUB.models_dir) / ".starter-declined"
+
+
+def _taken(slug: str) -> str:
+    return (
+        f"A model named {slug!r} exists already. Choose another name, or delete that model first."
+    )
+
+
+def _in_use(model: LocalModel) -> str:
+    return f"{model.name} has adapters built on it. Delete its adapters first."
