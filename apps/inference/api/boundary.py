@@ -1,0 +1,101 @@
+"""What is settled around every call, whichever route it is for.
+
+The hub has one owner and, on loopback, no password. Any web page may send
+requests to 127.0.0.1, so a request that changes something must not come from a
+foreign page, and none may come under a foreign name (DNS rebinding: the page's
+own name, made to point here). Programs send neither Origin nor Sec-Fetch-Site
+and pass. No CORS header is ever sent, so a preflight ends in a refusal too.
+
+https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
+
+from apps.inference.api.errors import Problem, problem
+
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+OWN_FETCH_SITES = frozenset({"same-origin", "none"})
+"""``same-site`` is not among them: every port of localhost is one site."""
+
+API_APP_NAME = "ninja"
+"""The URL application name that django-ninja gives each of its APIs."""
+
+
+class ApiBoundaryMiddleware(MiddlewareMixin):
+    """Refuses foreign hosts and foreign pages; gives 405 the API's error shape."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        refusal = _foreign_host(request)
+        return problem_response(refusal) if refusal else None
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        refusal = _foreign_page(request) if _is_api(request) else None
+        return problem_response(refusal) if refusal else None
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        if not isinstance(response, HttpResponseNotAllowed) or not _is_api(request):
+            return response
+        allowed = response["Allow"]
+        answer = problem_response(
+            problem(
+                405,
+                f"{request.method} does not work on {request.path}. It takes {allowed}.",
+                code="method_not_allowed",
+            )
+        )
+        answer["Allow"] = allowed
+        return answer
+
+
+def problem_response(it: Problem) -> JsonResponse:
+    """A Problem as an HTTP response."""
+    response = JsonResponse(it.body.model_dump(), status=it.status)
+    if it.retry_after is not None:
+        response["Retry-After"] = str(it.retry_after)
+    return response
+
+
+def _is_api(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    return match is not None and match.app_name == API_APP_NAME
+
+
+def _foreign_host(request: HttpRequest) -> Problem | None:
+    try:
+        request.get_host()
+    except DisallowedHost:
+        return problem(
+            403,
+            "The Host header names another machine. Call the hub as localhost or 127.0.0.1, "
+            "or bind it to another address with MLXHUB_HOST.",
+            code="host_not_allowed",
+        )
+    return None
+
+
+def _foreign_page(request: HttpRequest) -> Problem | None:
+    if request.method in SAFE_METHODS:
+        return None
+    origin = request.headers.get("Origin")
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    own_origin = f"{request.scheme}://{request.get_host()}"
+    if site in OWN_FETCH_SITES and origin in (None, own_origin):
+        return None
+    return problem(
+        403,
+        "A web page of another origin may not call the hub. Call it from a program, "
+        "or from the hub's own pages.",
+        code="cross_origin_request",
+    )

@@ -1,0 +1,132 @@
+"""The management API: health and the prompt cache, under /admin beside Django's admin."""
+
+from __future__ import annotations
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest
+from ninja import Router, Status
+
+from apps.inference import health, services
+from apps.inference.api.errors import ErrorResponse
+from apps.inference.api.management_schemas import (
+    ComponentOut,
+    ComponentsOut,
+    EngineComponentOut,
+    EngineStatusOut,
+    EvictionResult,
+    HealthOut,
+    PromptCacheEntryOut,
+    PromptCacheList,
+    PromptCacheStats,
+    WarmupRequest,
+    WarmupResult,
+)
+from apps.inference.engine.protocol import (
+    CacheEntries,
+    CacheStats,
+    GetCacheStats,
+    ListCache,
+    Warm,
+    Warmed,
+)
+from apps.models.models import LocalModel
+
+router = Router()
+
+
+@router.get(
+    "/health",
+    response={200: HealthOut, 503: HealthOut},
+    summary="Whether the hub works",
+    tags=["Health"],
+)
+def get_health(request: HttpRequest) -> Status[HealthOut]:
+    """Asks the database, the engine and the worker; 503 where no chat can be answered."""
+    report = health.report()
+    state = report.engine_status
+    components = ComponentsOut(
+        database=ComponentOut.model_validate(report.database),
+        engine=EngineComponentOut(
+            status=report.engine.status,
+            detail=report.engine.detail,
+            latency_ms=report.engine.latency_ms,
+            state=None if state is None else EngineStatusOut.model_validate(state),
+        ),
+        worker=ComponentOut.model_validate(report.worker),
+    )
+    answer = HealthOut(status=report.status, components=components)
+    return Status(503 if report.status == "down" else 200, answer)
+
+
+@router.get(
+    "/cache/prompts",
+    response={200: PromptCacheList, 503: ErrorResponse},
+    summary="List the prompt cache",
+    tags=["Prompt cache"],
+)
+def list_prompt_cache(request: HttpRequest) -> PromptCacheList:
+    """The entries of the prompt KV cache, in memory and on disk."""
+    entries = services.engine().call(ListCache(), CacheEntries).entries
+    return PromptCacheList(entries=[PromptCacheEntryOut.model_validate(entry) for entry in entries])
+
+
+@router.get(
+    "/cache/prompts/stats",
+    response={200: PromptCacheStats, 503: ErrorResponse},
+    summary="Prompt cache statistics",
+    tags=["Prompt cache"],
+)
+def get_prompt_cache_stats(request: HttpRequest) -> PromptCacheStats:
+    """Entries, bytes, hits and misses since the engine started."""
+    stats = services.engine().call(GetCacheStats(), CacheStats)
+    return PromptCacheStats.model_validate(stats)
+
+
+@router.post(
+    "/cache/prompts/warmup",
+    response={200: WarmupResult, (400, 404, 429, 500, 503): ErrorResponse},
+    summary="Warm a system prompt",
+    tags=["Prompt cache"],
+)
+async def warm_prompt_cache(request: HttpRequest, payload: WarmupRequest) -> WarmupResult:
+    """Computes a system prompt's KV ahead of the first chat; answers when it is warm."""
+    model = await sync_to_async(_model)(payload.model)
+    # Asynchronous, unlike the rest: closing the connection has to stop the prefill.
+    warm = Warm(
+        model=services.spec_for(model), system_prompt=payload.system_prompt, pinned=payload.pin
+    )
+    warmed = await services.async_engine().call(warm, Warmed)
+    return WarmupResult(
+        id=warmed.entry_id,
+        model=model.slug,
+        tokens=warmed.tokens,
+        cached_tokens=warmed.cached_tokens,
+        seconds=warmed.seconds,
+        pinned=payload.pin,
+    )
+
+
+def _model(name: str | None) -> LocalModel:
+    return services.default_model() if name is None else services.resolve_model(name)
+
+
+@router.delete(
+    "/cache/prompts",
+    response={200: EvictionResult, 503: ErrorResponse},
+    summary="Clear the prompt cache",
+    tags=["Prompt cache"],
+)
+def clear_prompt_cache(request: HttpRequest) -> EvictionResult:
+    """Drops every entry, pinned ones too, from memory and disk."""
+    return EvictionResult(evicted=services.evict(entry_id=None))
+
+
+@router.delete(
+    "/cache/prompts/{entry_id}",
+    response={200: EvictionResult, (404, 503): ErrorResponse},
+    summary="Drop one prompt cache entry",
+    tags=["Prompt cache"],
+)
+def evict_prompt_cache_entry(request: HttpRequest, entry_id: str) -> EvictionResult:
+    """Drops one entry from memory and disk."""
+    return EvictionResult(evicted=services.evict(entry_id=entry_id))

@@ -1,0 +1,149 @@
+"""The small cast of these tests: two models, a caller, and a hub that serves real HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import uvicorn
+from asgiref.sync import async_to_sync
+from django.core.asgi import get_asgi_application
+from django.test import AsyncClient
+
+from apps.models.models import LocalModel
+from tests.fake_engine import FakeEngine
+
+
+def make_model(slug: str, **fields: Any) -> LocalModel:
+    values: dict[str, Any] = {
+        "name": slug.title(),
+        "path": f"/models/{slug}",
+        "source": LocalModel.Source.FOLDER,
+        "digest": f"digest-{slug}",
+        "architecture": "llama",
+        "parameters": 1_000_000,
+        "quantization": "4-bit",
+        "size_bytes": 1_000_000,
+        "context_length": 2048,
+    }
+    return LocalModel.objects.create(slug=slug, **(values | fields))
+
+
+@pytest.fixture
+def tiny(db: None) -> LocalModel:
+    """The model that the hub got first."""
+    return make_model("tiny")
+
+
+@pytest.fixture
+def qwen(tiny: LocalModel) -> LocalModel:
+    """A second model, from a hub repository."""
+    return make_model("qwen", repo_id="acme/Qwen-Test", source=LocalModel.Source.HUB)
+
+
+# --- in this process ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Any
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        return self.json["error"]
+
+    @property
+    def data(self) -> list[Any]:
+        """The ``data:`` lines of an event stream, decoded; ``[DONE]`` as it stands."""
+        lines = self.content.decode().split("\n\n")
+        values = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+        return [value if value == "[DONE]" else json.loads(value) for value in values]
+
+
+class _Client(AsyncClient):
+    """Django's client, with whichever Host a test names in place of its fixed one."""
+
+    async def request(self, **request: Any) -> Any:
+        return await super().request(
+            **request | {"headers": list(dict(request["headers"]).items())}
+        )
+
+
+class Caller:
+    """Sends requests through the ASGI handler, streams read to their end.
+
+    One ``async_to_sync`` around the whole exchange keeps database work on the
+    test's own thread, and with it inside the test's transaction.
+    """
+
+    def __init__(self) -> None:
+        self._client = _Client(raise_request_exception=False)
+
+    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        return async_to_sync(self._exchange)(method, path, body, headers)
+
+    async def _exchange(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        response = await self._client.generic(
+            method,
+            path,
+            b"" if body is None else data,
+            content_type="application/json",
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
+        if response.streaming:
+            content = b"".join([part async for part in response.streaming_content])
+        else:
+            content = response.content
+        return Answer(response.status_code, response.headers, content)
+
+
+@pytest.fixture
+def call() -> Caller:
+    return Caller()
+
+
+# --- over a socket ------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A hub that listens."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+
+@pytest.fixture(scope="session")
+def served(uncollected_static_files: None) -> Iterator[Hub]:
+    """The whole ASGI application under the real server, in a thread of this process."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(get_asgi_application(), log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    host, port = listener.getsockname()
+    yield Hub(host, port)
+    server.should_exit = True
+    thread.join(10)
+    listener.close()
+
+
+@pytest.fixture
+def hub(served: Hub, transactional_db: None, fake_engine: FakeEngine) -> Hub:
+    """A serving hub over the fake engine. It sees rows, because they are committed."""
+    return served

@@ -1,0 +1,434 @@
+"""POST /v1/chat/completions, in this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from apps.inference.api import chat
+from apps.inference.engine.protocol import Generate, Loading, Message, Sampling
+from apps.inference.tests.conftest import Answer, Caller
+from apps.models.models import LocalModel
+from tests.fake_engine import FakeEngine, HangUp, failure, reply
+
+URL = "/v1/chat/completions"
+QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+
+
+def ask(call: Caller, **fields: Any) -> Answer:
+    body = {"model": "tiny", "messages": QUESTION} | fields
+    return call("POST", URL, {name: value for name, value in body.items() if value is not ...})
+
+
+@pytest.fixture(autouse=True)
+def _cast(tiny: LocalModel, fake_engine: FakeEngine) -> None:
+    pass
+
+
+# --- it works -----------------------------------------------------------------
+
+
+def test_the_whole_answer_comes_at_once(call: Caller, fake_engine: FakeEngine) -> None:
+    fake_engine.once(Generate, *reply("Par", "is.", prompt_tokens=20, cached_tokens=8))
+
+    answer = ask(call)
+
+    assert answer.status == 200
+    assert answer.json["object"] == "chat.completion"
+    assert answer.json["model"] == "tiny"
+    assert answer.json["choices"] == [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Paris.", "refusal": None},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ]
+    assert answer.json["usage"] == {
+        "prompt_tokens": 20,
+        "completion_tokens": 2,
+        "total_tokens": 22,
+        "prompt_tokens_details": {"cached_tokens": 8},
+    }
+
+
+def test_an_answer_that_hit_its_limit_says_so(call: Caller, fake_engine: FakeEngine) -> None:
+    fake_engine.once(Generate, *reply("Par", finish_reason="length"))
+
+    assert ask(call, max_tokens=1).json["choices"][0]["finish_reason"] == "length"
+
+
+def test_a_stream_has_role_text_finish_reason_and_done(
+    call: Caller, fake_engine: FakeEngine
+) -> None:
+    fake_engine.once(Generate, *reply("Par", "is."))
+
+    answer = ask(call, stream=True)
+
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    assert answer.headers["Cache-Control"] == "no-cache"
+    *chunks, last = answer.data
+    assert last == "[DONE]"
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    assert all("usage" not in chunk for chunk in chunks)
+    choices = [chunk["choices"][0] for chunk in chunks]
+    assert choices[0]["delta"] == {"role": "assistant", "content": "", "refusal": None}
+    assert [choice["delta"] for choice in choices[1:]] == [
+        {"content": "Par"},
+        {"content": "is."},
+        {},
+    ]
+    assert [choice["finish_reason"] for choice in choices] == [None, None, None, "stop"]
+
+
+def test_usage_comes_last_and_alone_when_asked_for(call: Caller, fake_engine: FakeEngine) -> None:
+    fake_engine.once(Generate, *reply("Paris.", prompt_tokens=20, cached_tokens=8))
+
+    answer = ask(call, stream=True, stream_options={"include_usage": True})
+
+    *chunks, usage, done = answer.data
+    assert done == "[DONE]"
+    assert all(chunk["usage"] is None for chunk in chunks)
+    assert usage["choices"] == []
+    assert usage["usage"]["total_tokens"] == 21
+    assert usage["usage"]["prompt_tokens_details"] == {"cached_tokens": 8}
+
+
+def test_prefill_keeps_the_stream_alive_with_comments(
+    call: Caller, fake_engine: FakeEngine
+) -> None:
+    fake_engine.once(Generate, *reply("Paris."))
+
+    assert b"\n\n: prefill 12/12\n\n" in ask(call, stream=True).content
+
+
+def test_the_engine_is_asked_what_the_caller_asked(call: Caller, fake_engine: FakeEngine) -> None:
+    messages = [
+        {
+            "role": "developer",
+            "content": [{"type": "text", "text": "Be"}, {"type": "text", "text": " brief."}],
+        },
+        {"role": "user", "content": "Hi", "name": "ada"},
+        {"role": "assistant", "content": "Hello", "refusal": None, "tool_calls": None},
+        {"role": "user", "content": "Bye"},
+    ]
+
+    answer = ask(
+        call,
+        messages=messages,
+        temperature=0,
+        top_p=0.5,
+        top_k=40,
+        min_p=0.1,
+        seed=7,
+        stop=["\n", "END"],
+        max_tokens=99,
+        max_completion_tokens=5,
+        user="ada",
+    )
+
+    assert answer.status == 200
+    request = fake_engine.wait_for_call(Generate).request
+    assert request.model.path == "/models/tiny"
+    assert request.messages == (
+        Message(role="developer", content="Be brief."),
+        Message(role="user", content="Hi"),
+        Message(role="assistant", content="Hello"),
+        Message(role="user", content="Bye"),
+    )
+    assert request.sampling == Sampling(
+        temperature=0.0,
+        top_p=0.5,
+        top_k=40,
+        min_p=0.1,
+        seed=7,
+        stop=("\n", "END"),
+        max_tokens=5,
+    )
+    assert request.client == "api:ada"
+
+
+def test_what_is_left_out_or_null_is_left_to_the_engine(
+    call: Caller, fake_engine: FakeEngine
+) -> None:
+    ask(call, temperature=None, top_p=None, stop=None, seed=None, stream=None, max_tokens=None)
+
+    assert fake_engine.wait_for_call(Generate).request.sampling == Sampling()
+
+
+def test_a_single_stop_string_is_taken(call: Caller, fake_engine: FakeEngine) -> None:
+    ask(call, stop="END")
+
+    assert fake_engine.wait_for_call(Generate).request.sampling.stop == ("END",)
+
+
+def test_top_p_zero_asks_for_the_likeliest_token(call: Caller, fake_engine: FakeEngine) -> None:
+    assert ask(call, top_p=0).status == 200
+    assert 0 < fake_engine.wait_for_call(Generate).request.sampling.top_p < 0.001
+
+
+def test_a_repository_id_names_a_model(call: Caller, qwen: LocalModel) -> None:
+    assert ask(call, model="acme/Qwen-Test").json["model"] == "qwen"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 1, "logprobs": False, "frequency_penalty": 0, "presence_penalty": 0.0},
+        {"tools": [], "tool_choice": "none", "response_format": {"type": "text"}},
+        {"logit_bias": {}, "modalities": ["text"], "audio": None},
+        {"metadata": {"a": "b"}, "store": False, "service_tier": "auto"},
+        {"safety_identifier": "x", "prompt_cache_key": "y", "parallel_tool_calls": True},
+    ],
+)
+def test_fields_that_ask_for_nothing_are_taken(call: Caller, fields: dict[str, Any]) -> None:
+    assert ask(call, **fields).status == 200
+
+
+# --- validation ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"model": ...}, "model"),
+        ({"model": 5}, "model"),
+        ({"model": ""}, "model"),
+        ({"messages": ...}, "messages"),
+        ({"messages": []}, "messages"),
+        ({"messages": "hi"}, "messages"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+            "messages[0].content[0].type",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": 1}]}]},
+            "messages[0].content[0].text",
+        ),
+        (
+            {"messages": [{"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]}]},
+            "messages[0].tool_calls",
+        ),
+        ({"temperature": 2.1}, "temperature"),
+        ({"temperature": "0.5"}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"top_k": -1}, "top_k"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 1.5}, "max_tokens"),
+        ({"max_completion_tokens": -1}, "max_completion_tokens"),
+        ({"seed": 2**63}, "seed"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
+        ({"stop": ["a", ""]}, "stop[1]"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+        ({"temprature": 1}, "temprature"),
+    ],
+)
+def test_a_wrong_field_is_named(call: Caller, fields: dict[str, Any], param: str) -> None:
+    answer = ask(call, **fields)
+
+    assert answer.status == 400
+    assert answer.error["type"] == "invalid_request_error"
+    assert answer.error["param"] == param
+    assert answer.error["message"].startswith(f"{param}: ")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("n", 2),
+        ("logprobs", True),
+        ("top_logprobs", 3),
+        ("frequency_penalty", 0.5),
+        ("presence_penalty", -0.5),
+        ("logit_bias", {"50256": -100}),
+        ("response_format", {"type": "json_object"}),
+        ("tools", [{"type": "function", "function": {"name": "f"}}]),
+        ("tool_choice", "required"),
+        ("functions", [{"name": "f"}]),
+        ("modalities", ["text", "audio"]),
+        ("audio", {"voice": "alloy", "format": "wav"}),
+        ("web_search_options", {"search_context_size": "low"}),
+    ],
+)
+def test_what_the_hub_cannot_do_is_refused_by_name(call: Caller, field: str, value: Any) -> None:
+    answer = ask(call, **{field: value})
+
+    assert answer.status == 400
+    assert answer.error["param"] == field
+    assert answer.error["code"] == "unsupported_parameter"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"model": "tiny",}',
+        b'{"temperature": NaN}',
+        b'{"model": "\\ud800"}',
+    ],
+)
+def test_a_body_that_is_no_json_is_refused(call: Caller, body: bytes) -> None:
+    answer = call("POST", URL, body)
+
+    assert answer.status == 400
+    assert answer.error["type"] == "invalid_request_error"
+    assert answer.error["code"] == "invalid_json"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'"tiny"', b"null", b"5"])
+def test_a_body_that_is_no_object_is_refused(call: Caller, body: bytes) -> None:
+    answer = call("POST", URL, body)
+
+    assert answer.status == 400
+    assert answer.error["message"] == "The request needs a JSON object as its body."
+
+
+def test_a_number_beyond_floats_is_refused(call: Caller) -> None:
+    body = b'{"model": "tiny", "messages": [{"role": "user", "content": "x"}], "top_p": 1e999}'
+
+    answer = call("POST", URL, body)
+
+    assert answer.status == 400
+    assert answer.error["param"] == "top_p"
+
+
+def test_a_body_beyond_the_limit_is_refused(call: Caller, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+
+    answer = ask(call, messages=[{"role": "user", "content": "x" * 200}])
+
+    assert answer.status == 413
+    assert answer.error["code"] == "request_too_large"
+
+
+# --- errors -------------------------------------------------------------------
+
+
+def test_an_unknown_model_is_answered_with_the_way_to_get_it(
+    call: Caller, qwen: LocalModel
+) -> None:
+    answer = ask(call, model="acme/Other")
+
+    assert answer.status == 404
+    assert answer.error["code"] == "model_not_found"
+    assert answer.error["param"] == "model"
+    assert "`mlx-hub pull acme/Other`" in answer.error["message"]
+    assert "qwen, tiny" in answer.error["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "retry_after"),
+    [
+        ("invalid_request", 400, "invalid_request_error", None),
+        ("context_length_exceeded", 400, "invalid_request_error", None),
+        ("chat_template_error", 400, "invalid_request_error", None),
+        ("queue_full", 429, "rate_limit_error", "3"),
+        ("insufficient_memory", 503, "server_error", "3"),
+        ("shutting_down", 503, "server_error", "3"),
+        ("model_load_failed", 500, "server_error", None),
+        ("internal_error", 500, "server_error", None),
+    ],
+)
+def test_the_engines_refusal_has_its_status(
+    call: Caller,
+    fake_engine: FakeEngine,
+    code: Any,
+    status: int,
+    kind: str,
+    retry_after: str | None,
+    stream: bool,
+) -> None:
+    fake_engine.once(Generate, Loading(model="tiny"), failure(code, "What to do.", retry_after=2.5))
+
+    answer = ask(call, stream=stream)
+
+    assert answer.status == status
+    assert answer.error["type"] == kind
+    assert answer.error["code"] == code
+    assert answer.error["message"] == "What to do."
+    assert answer.headers.get("Retry-After") == retry_after
+
+
+def test_a_full_queue_without_an_estimate_names_a_time_all_the_same(
+    call: Caller, fake_engine: FakeEngine
+) -> None:
+    fake_engine.once(Generate, failure("queue_full"))
+
+    assert int(ask(call).headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_without_an_engine_the_hub_says_how_to_start_one(
+    call: Caller, fake_engine: FakeEngine, stream: bool
+) -> None:
+    fake_engine.stop()
+
+    answer = ask(call, stream=stream)
+
+    assert answer.status == 503
+    assert answer.error["code"] == "engine_unavailable"
+    assert "mlx-hub up" in answer.error["message"]
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_an_engine_that_dies_mid_answer_is_an_error(call: Caller, fake_engine: FakeEngine) -> None:
+    fake_engine.once(Generate, *reply("Par", HangUp()))
+
+    assert ask(call).status == 503
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [(HangUp(), "engine_unavailable"), (failure("internal_error"), "internal_error")],
+)
+def test_a_stream_that_breaks_off_says_so_before_it_ends(
+    call: Caller, fake_engine: FakeEngine, ending: Any, code: str
+) -> None:
+    fake_engine.once(Generate, *reply("Par", ending))
+
+    answer = ask(call, stream=True)
+
+    *_, text, error = answer.data
+    assert text["choices"][0]["delta"] == {"content": "Par"}
+    assert error["error"]["code"] == code
+
+
+def test_a_bug_mid_stream_is_told_without_its_inside(
+    call: Caller, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(chat, "_last_lines", broken)
+    fake_engine.once(Generate, *reply("Par"))
+
+    answer = ask(call, stream=True)
+
+    assert answer.data[-1]["error"]["code"] == "internal_error"
+    assert b"secret" not in answer.content
+
+
+def test_a_bug_is_answered_without_its_inside(
+    call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(chat, "chat_call", broken)
+
+    answer = ask(call)
+
+    assert answer.status == 500
+    assert answer.error["code"] == "internal_error"
+    assert b"secret" not in answer.content

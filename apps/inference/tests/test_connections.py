@@ -1,0 +1,126 @@
+"""Connections to the real server: kept alive in silence, and given up with the caller."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from apps.inference.api import chat as chat_api
+from apps.inference.engine.protocol import Generate, Loading, Prefill, Prompt, Warm
+from apps.inference.tests.conftest import Hub
+from apps.models.models import LocalModel
+from tests.fake_engine import FakeEngine, Gate, Hang, reply
+
+WARMUP = "/admin/cache/prompts/warmup"
+CHAT = "/v1/chat/completions"
+SOON = 2.0
+"""Seconds; far below any silence or keep-alive limit."""
+
+
+@pytest.fixture(autouse=True)
+def _cast(tiny: LocalModel) -> None:
+    pass
+
+
+def chat(**fields: Any) -> dict[str, Any]:
+    return {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]} | fields
+
+
+def post(hub: Hub, path: str, body: dict[str, Any]) -> socket.socket:
+    """Sends a request and leaves the answer in the socket."""
+    content = json.dumps(body).encode()
+    connection = socket.create_connection((hub.host, hub.port), timeout=10)
+    head = f"POST {path} HTTP/1.1\r\nHost: {hub.host}\r\nContent-Length: {len(content)}\r\n\r\n"
+    connection.sendall(head.encode() + content)
+    return connection
+
+
+def read_until(connection: socket.socket, mark: bytes) -> None:
+    received = b""
+    while mark not in received:
+        part = connection.recv(65536)
+        assert part, f"The answer ended without {mark!r}: {received!r}"
+        received += part
+
+
+def test_a_stream_begins_although_the_engine_is_silent(
+    hub: Hub, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_api, "KEEP_ALIVE", 0.01)
+    gate = Gate()
+    fake_engine.once(Generate, Loading(model="tiny"), gate, *reply("Par", "is."))
+
+    with post(hub, CHAT, chat(stream=True)) as connection:
+        read_until(connection, b": waiting")
+        gate.open()
+        read_until(connection, b"[DONE]")
+
+
+def test_leaving_a_stream_ends_the_engine_call(hub: Hub, fake_engine: FakeEngine) -> None:
+    fake_engine.once(Generate, *reply("Par", Hang()))
+    connection = post(hub, CHAT, chat(stream=True))
+    read_until(connection, b'"content":"Par"')
+
+    connection.close()
+
+    fake_engine.wait_for_call(Generate).wait_closed_early(SOON)
+
+
+def test_leaving_while_a_stream_is_prefilled_ends_the_engine_call(
+    hub: Hub, fake_engine: FakeEngine
+) -> None:
+    fake_engine.once(
+        Generate, Prompt(prompt_tokens=9, cached_tokens=0), Prefill(done=4, total=9), Hang()
+    )
+    connection = post(hub, CHAT, chat(stream=True))
+    read_until(connection, b": prefill 4/9")
+
+    connection.close()
+
+    fake_engine.wait_for_call(Generate).wait_closed_early(SOON)
+
+
+def test_leaving_before_a_stream_has_begun_ends_the_engine_call(
+    hub: Hub, fake_engine: FakeEngine
+) -> None:
+    fake_engine.once(Generate, Loading(model="tiny"), Hang())
+    connection = post(hub, CHAT, chat(stream=True))
+    call = fake_engine.wait_for_call(Generate)
+
+    connection.close()
+
+    call.wait_closed_early(SOON)
+
+
+def test_leaving_a_whole_answer_ends_the_engine_call(hub: Hub, fake_engine: FakeEngine) -> None:
+    fake_engine.once(Generate, *reply("Par", Hang()))
+    connection = post(hub, CHAT, chat())
+    call = fake_engine.wait_for_call(Generate)
+
+    connection.close()
+
+    call.wait_closed_early(SOON)
+
+
+def test_leaving_a_warm_up_ends_the_engine_call(hub: Hub, fake_engine: FakeEngine) -> None:
+    fake_engine.once(Warm, Hang())
+    connection = post(hub, WARMUP, {"system_prompt": "Be brief."})
+    call = fake_engine.wait_for_call(Warm)
+
+    connection.close()
+
+    call.wait_closed_early(SOON)
+
+
+def test_others_are_answered_after_somebody_left(hub: Hub, fake_engine: FakeEngine) -> None:
+    fake_engine.once(Generate, *reply("Par", Hang()))
+    connection = post(hub, CHAT, chat())
+    call = fake_engine.wait_for_call(Generate)
+    connection.close()
+    call.wait_closed_early(SOON)
+
+    with post(hub, CHAT, chat()) as other:
+        read_until(other, b"Hello world")

@@ -1,0 +1,107 @@
+"""GET /v1/models and /v1/models/{id}; what /v1 answers elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from apps.inference.tests.conftest import Caller
+from apps.models.models import LocalModel
+
+
+def test_every_model_is_listed_once(call: Caller, qwen: LocalModel) -> None:
+    answer = call("GET", "/v1/models")
+
+    assert answer.status == 200
+    assert answer.json["object"] == "list"
+    assert [model["id"] for model in answer.json["data"]] == ["qwen", "tiny"]
+    assert answer.json["data"][0] == {
+        "id": "qwen",
+        "object": "model",
+        "created": int(qwen.created_at.timestamp()),
+        "owned_by": "acme",
+        "context_length": 2048,
+    }
+
+
+def test_a_hub_without_models_has_an_empty_list(call: Caller, db: None) -> None:
+    assert call("GET", "/v1/models").json == {"object": "list", "data": []}
+
+
+@pytest.mark.parametrize("name", ["qwen", "acme/Qwen-Test"])
+def test_a_model_is_found_by_name_and_by_repository(
+    call: Caller, qwen: LocalModel, name: str
+) -> None:
+    answer = call("GET", f"/v1/models/{name}")
+
+    assert answer.status == 200
+    assert answer.json["id"] == "qwen"
+
+
+def test_an_unknown_model_is_answered_with_the_way_to_get_it(
+    call: Caller, tiny: LocalModel
+) -> None:
+    answer = call("GET", "/v1/models/acme/Other")
+
+    assert answer.status == 404
+    assert answer.error["code"] == "model_not_found"
+    assert "`mlx-hub pull acme/Other`" in answer.error["message"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/v1/", "/v1/nothing", "/v1/chat/completions/"])
+def test_an_unknown_address_is_an_error_in_the_same_shape(
+    call: Caller, method: str, path: str
+) -> None:
+    answer = call(method, path)
+
+    assert answer.status == 404
+    assert answer.error["code"] == "not_found"
+    assert path in answer.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/chat/completions", "POST"),
+        ("POST", "/v1/models", "GET"),
+        ("PUT", "/admin/health", "GET"),
+    ],
+)
+def test_a_wrong_method_is_an_error_in_the_same_shape(
+    call: Caller, method: str, path: str, allowed: str
+) -> None:
+    answer = call(method, path)
+
+    assert answer.status == 405
+    assert answer.headers["Allow"] == allowed
+    assert answer.error["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/v1/openapi.json", "/v1/chat/completions"),
+        ("/admin/api/openapi.json", "/admin/cache/prompts/warmup"),
+    ],
+)
+def test_each_api_describes_itself(call: Caller, path: str, route: str) -> None:
+    answer = call("GET", path)
+
+    assert answer.status == 200
+    assert route in answer.json["paths"]
+
+
+@pytest.mark.parametrize("path", ["/v1/docs", "/admin/api/docs"])
+def test_each_api_has_a_page_that_needs_no_other_host(call: Caller, path: str) -> None:
+    answer = call("GET", path)
+
+    assert answer.status == 200
+    assert b"swagger-ui-bundle.js" in answer.content
+    assert b"https://" not in answer.content
+
+
+def test_djangos_admin_keeps_its_front_page(call: Caller, db: None) -> None:
+    answer = call("GET", "/admin/")
+
+    assert answer.status == 302
+    assert answer.headers["Location"].startswith("/admin/login/")

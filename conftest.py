@@ -1,0 +1,21 @@
+"""Fixtures that every app's tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from django.test import override_settings
+
+pytest_plugins = ["tests.fake_engine"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def uncollected_static_files(django_test_environment: None) -> Iterator[None]:
+    """Static files from where they lie: nothing is collected for a unit test."""
+    storage = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    with override_settings(
+        STORAGES=settings.STORAGES | {"staticfiles": storage}, WHITENOISE_AUTOREFRESH=True
+    ):
+        yield

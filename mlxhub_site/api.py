@@ -1,0 +1,127 @@
+"""The HTTP APIs: mounts every router and translates every error, once.
+
+- ``openai_api`` under /v1: OpenAI's dialect. Docs at /v1/docs.
+- ``admin_api`` under /admin: health and the prompt cache. Docs at /admin/api/docs.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
+from django.urls import URLPattern, URLResolver, re_path, reverse
+from django.utils.functional import cached_property
+from django.views.decorators.csrf import csrf_exempt
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+from ninja.parser import Parser
+from ninja.types import DictStrAny
+from pydantic_core import from_json
+
+from apps.inference.api import management, routes
+from apps.inference.api.boundary import problem_response
+from apps.inference.api.errors import (
+    Problem,
+    internal_problem,
+    problem,
+    problem_of,
+    validation_problem,
+)
+from apps.inference.client import EngineError
+from apps.inference.services import ModelNotFound
+
+logger = logging.getLogger(__name__)
+
+
+class StrictJson(Parser):
+    """JSON as the standard has it: no NaN, no half surrogate pairs, no bottomless nesting."""
+
+    def parse_body(self, request: HttpRequest) -> DictStrAny:
+        parsed: DictStrAny = from_json(request.body, allow_inf_nan=False)
+        return parsed
+
+
+class HubAPI(NinjaAPI):
+    """A NinjaAPI that answers every error in OpenAI's shape.
+
+    django-ninja puts a page at an API's root that only ever answers 404. It is
+    left out, so that Django's admin keeps /admin/. Where ``owns_prefix``,
+    addresses that no route takes are answered here, in the error shape, too.
+    """
+
+    def __init__(self, *, owns_prefix: bool, **options: Any) -> None:
+        super().__init__(parser=StrictJson(), **options)
+        self.owns_prefix = owns_prefix
+
+    def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
+        """Every error of every route passes here, and no other place makes it a response."""
+        return problem_response(_problem(request, exc))
+
+    @cached_property
+    def urls(self) -> tuple[list[URLResolver | URLPattern], str, str]:
+        patterns, app_name, namespace = super().urls
+        patterns = [each for each in patterns if getattr(each, "name", None) != "api-root"]
+        if self.owns_prefix:
+            patterns.append(re_path(r"", csrf_exempt(_not_found)))
+        return patterns, app_name, namespace
+
+    def get_root_path(self, path_params: DictStrAny) -> str:
+        schema = reverse(f"{self.urls_namespace}:openapi-json", kwargs=path_params)
+        return schema.removesuffix(str(self.openapi_url).lstrip("/"))
+
+
+def _problem(request: HttpRequest, error: Exception | type[Exception]) -> Problem:
+    match error:
+        case ModelNotFound() | EngineError():
+            return problem_of(error)
+        case ValidationError():
+            return validation_problem(error.errors)
+        case RequestDataTooBig():
+            limit = filesizeformat(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+            message = f"The request's body is too big. At most {limit} are taken."
+            return problem(413, message, code="request_too_large")
+        case HttpError():
+            return _http_problem(error)
+        case _:
+            logger.exception("%s %s failed.", request.method, request.path)
+            return internal_problem()
+
+
+def _http_problem(error: HttpError) -> Problem:
+    """What django-ninja itself raises: above all, a body that is no JSON."""
+    cause = error.__cause__
+    if isinstance(cause, ValueError):
+        return problem(400, f"The body is not valid JSON: {cause}.", code="invalid_json")
+    return problem(error.status_code, f"{error.message}.")
+
+
+def _not_found(request: HttpRequest) -> HttpResponse:
+    message = f"There is nothing at {request.path}. /v1/docs lists what there is."
+    return problem_response(problem(404, message, code="not_found"))
+
+
+openai_api = HubAPI(
+    owns_prefix=True,
+    title="MLX Model Hub: OpenAI API",
+    version="1",
+    description="OpenAI's chat completions and models, answered on this machine.",
+    docs_url="/docs",
+    openapi_url="/openapi.json",
+    urls_namespace="openai",
+)
+openai_api.add_router("", routes.router)
+
+admin_api = HubAPI(
+    owns_prefix=False,
+    title="MLX Model Hub: management API",
+    version="1",
+    description="Health and the prompt cache.",
+    docs_url="/api/docs",
+    openapi_url="/api/openapi.json",
+    urls_namespace="management",
+)
+admin_api.add_router("", management.router)
