@@ -54,9 +54,12 @@ _NOT_RUNNING = (
     "The engine is not running. Start it with `mlx-hub up`; if it is up, it is restarting."
 )
 _WENT_AWAY = "The engine stopped while it was answering. It restarts by itself; try again."
-_SILENT = (
-    f"The engine gave no sign for {SILENCE_TIMEOUT:.0f} s. See logs/engine.log, or restart it."
-)
+
+
+def _silent(seconds: float) -> EngineUnavailable:
+    return EngineUnavailable(
+        f"The engine gave no sign for {seconds:g} s. See logs/engine.log, or restart it."
+    )
 
 
 def _checked(line: bytes) -> protocol.Event:
@@ -86,7 +89,7 @@ class EventStream(Iterator[protocol.Event]):
         try:
             line = self._lines.readline(LINE_LIMIT)
         except TimeoutError as error:
-            raise EngineUnavailable(_SILENT) from error
+            raise _silent(self.silence_timeout) from error
         except OSError as error:
             raise EngineUnavailable(_WENT_AWAY) from error
         if not line.endswith(b"\n"):
@@ -174,7 +177,7 @@ class AsyncEngineClient:
                 async with asyncio.timeout(self.silence_timeout):
                     line = await reader.readline()
             except TimeoutError as error:
-                raise EngineUnavailable(_SILENT) from error
+                raise _silent(self.silence_timeout) from error
             except (OSError, ValueError) as error:
                 raise EngineUnavailable(_WENT_AWAY) from error
             if not line.endswith(b"\n"):

@@ -1,0 +1,14 @@
+"""Addresses of the engine's part in the pages."""
+
+from django.urls import path
+
+from apps.inference import views
+
+app_name = "inference"
+
+urlpatterns = [
+    path("models/", views.states, name="states"),
+    path("models/<str:slug>/load/", views.load, name="load"),
+    path("models/<str:slug>/cancel/", views.cancel_load, name="cancel_load"),
+    path("models/<str:slug>/unload/", views.unload, name="unload"),
+]

@@ -1,0 +1,32 @@
+"""The sections of the hub, in sidebar order.
+
+An app that brings a page adds one line here; the sidebar, the keyboard
+shortcuts and their help follow from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Section:
+    """One entry of the sidebar."""
+
+    label: str
+    url_name: str
+    icon: str
+    """Symbol in static/icons.svg."""
+    key: str
+    """Letter that opens the section after ``g``."""
+
+    @property
+    def app_name(self) -> str:
+        return self.url_name.partition(":")[0]
+
+
+SECTIONS = (
+    Section("Playground", "playground:home", "chat", "p"),
+    Section("Models", "models:list", "cube", "m"),
+    Section("System", "system:overview", "pulse", "s"),
+)

@@ -1,0 +1,118 @@
+"""The System page and the status bar: what the engine is and does now.
+
+Every call to the engine is short. An engine that is down or silent is shown as
+such; it never holds a page up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.middleware import HtmxDetails
+
+from apps.inference.client import EngineError
+from apps.inference.engine.protocol import (
+    CacheEntries,
+    EvictCache,
+    Evicted,
+    ListCache,
+    Ok,
+    PinCache,
+)
+from apps.inference.snapshot import EngineSnapshot, glancing_engine, look_at_engine
+from apps.system.forms import EntryForm, PinForm
+from apps.system.tiles import cache_tiles, engine_tiles, memory_parts
+
+
+class HtmxHttpRequest(HttpRequest):
+    htmx: HtmxDetails
+
+
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    """The whole page."""
+    seen = look_at_engine()
+    return render(request, "system/overview.html", _engine(seen) | _cache(seen))
+
+
+@require_safe
+def status(request: HttpRequest) -> HttpResponse:
+    """The status bar's items."""
+    return render(request, "system/status.html", {"engine": look_at_engine()})
+
+
+@require_safe
+def engine(request: HttpRequest) -> HttpResponse:
+    """The page's part about the engine and its memory."""
+    return render(request, "system/overview.html#engine", _engine(look_at_engine()))
+
+
+@require_safe
+def cache(request: HttpRequest) -> HttpResponse:
+    """The page's part about the prompt cache."""
+    return render(request, "system/overview.html#cache", _cache(look_at_engine()))
+
+
+@require_POST
+def cache_evict(request: HtmxHttpRequest) -> HttpResponse:
+    """Drops the entry named in the form, or every entry where none is named."""
+    form = EntryForm(request.POST)
+    if not form.is_valid():
+        return _after_action(request, form.problem)
+    entry_id = form.cleaned_data["entry_id"] or None
+    try:
+        glancing_engine().call(EvictCache(entry_id=entry_id), Evicted)
+    except EngineError as error:
+        return _after_action(request, error.message)
+    return _after_action(request)
+
+
+@require_POST
+def cache_pin(request: HtmxHttpRequest) -> HttpResponse:
+    """Keeps the entry named in the form from eviction, or stops keeping it."""
+    form = PinForm(request.POST)
+    if not form.is_valid():
+        return _after_action(request, form.problem)
+    call = PinCache(entry_id=form.cleaned_data["entry_id"], pinned=form.cleaned_data["pinned"])
+    try:
+        glancing_engine().call(call, Ok)
+    except EngineError as error:
+        return _after_action(request, error.message)
+    return _after_action(request)
+
+
+def _engine(seen: EngineSnapshot) -> dict[str, Any]:
+    memory = seen.memory
+    return {
+        "engine": seen,
+        "engine_tiles": engine_tiles(seen),
+        "memory": memory,
+        "memory_parts": memory_parts(memory) if memory else [],
+    }
+
+
+def _cache(seen: EngineSnapshot) -> dict[str, Any]:
+    """The statistics of ``seen`` and the entries, where the engine answers for both."""
+    nothing: dict[str, Any] = {"cache": None, "cache_tiles": [], "entries": ()}
+    if seen.cache is None:
+        return nothing
+    try:
+        entries = glancing_engine().call(ListCache(), CacheEntries).entries
+    except EngineError:
+        # The engine went away since; the part about the engine says so next.
+        return nothing
+    return {"cache": seen.cache, "cache_tiles": cache_tiles(seen.cache), "entries": entries}
+
+
+def _after_action(request: HtmxHttpRequest, problem: str = "") -> HttpResponse:
+    """The cache's part with ``problem`` beside it; without htmx the whole page again."""
+    if request.htmx:
+        context = _cache(look_at_engine()) | {"problem": problem}
+        return render(request, "system/overview.html#cache", context)
+    if problem:
+        messages.error(request, problem)
+    return redirect("system:overview")
