@@ -78,9 +78,10 @@ def _expect(event: Any, kind: type[E]) -> E:
 class EventStream(Iterator[protocol.Event]):
     """One call's events, up to and with its last; raises EngineError."""
 
-    def __init__(self, connection: socket.socket, lines: BinaryIO) -> None:
+    def __init__(self, connection: socket.socket, lines: BinaryIO, silence_timeout: float) -> None:
         self._connection = connection
         self._lines = lines
+        self._silence_timeout = silence_timeout
         self._ended = False
 
     def __next__(self) -> protocol.Event:
@@ -89,7 +90,7 @@ class EventStream(Iterator[protocol.Event]):
         try:
             line = self._lines.readline(LINE_LIMIT)
         except TimeoutError as error:
-            raise _silent(self.silence_timeout) from error
+            raise _silent(self._silence_timeout) from error
         except OSError as error:
             raise EngineUnavailable(_WENT_AWAY) from error
         if not line.endswith(b"\n"):
@@ -126,7 +127,7 @@ class EngineClient:
             # Closed here and not by whoever reads: a socket stays open for as
             # long as a file made from it does.
             with connection.makefile("rb") as lines:
-                yield EventStream(connection, lines)
+                yield EventStream(connection, lines, self.silence_timeout)
         finally:
             connection.close()
 
