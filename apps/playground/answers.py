@@ -1,0 +1,173 @@
+"""Answers that are being written now.
+
+A running answer belongs to the hub, not to the tab that asked. Two threads
+serve it and share a Transcript: the *writer* reads the engine, the *keeper*
+stores the text twice a second, so that a crash loses less than a second of it
+and a slow disk never holds up the text. Followers (streams.py) are a third,
+optional party.
+
+This module does not decide what is asked (prompts.py) or when (services.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import asdict, dataclass
+
+from django.db import DatabaseError, connection
+
+from apps.inference.client import EngineClient, EngineError, EngineUnavailable, EventStream
+from apps.inference.engine import protocol
+from apps.playground.models import Message
+from apps.playground.transcript import Progress, Transcript
+
+logger = logging.getLogger(__name__)
+
+STORE_INTERVAL = 0.5
+"""Seconds between two times that the text so far is stored."""
+
+_BROKE = "The hub failed while it took down this answer. See the web log, then try again."
+
+
+@dataclass
+class Outcome:
+    """How an answer went: the fields of its Message, the text left out."""
+
+    state: Message.State = Message.State.RUNNING
+    error: str = ""
+    finish_reason: str = ""
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+    ttft: float | None = None
+    tokens_per_second: float | None = None
+
+
+class RunningAnswer:
+    """One answer from the engine's first event until its result is stored."""
+
+    def __init__(self, message_id: int, request: protocol.Generate, client: EngineClient) -> None:
+        self.message_id = message_id
+        self.transcript = Transcript()
+        self._request = request
+        self._client = client
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._stream: EventStream | None = None
+        self._started_at = 0.0
+        self._heard = False
+        # The writer's alone until ``_written`` is set, the keeper's after that.
+        self._outcome = Outcome()
+        self._written = threading.Event()
+        self._kept = threading.Event()
+
+    def start(self) -> None:
+        self._started_at = time.monotonic()
+        for work in (self._write, self._keep):
+            name = f"answer-{self.message_id}-{work.__name__.strip('_')}"
+            threading.Thread(target=work, name=name, daemon=True).start()
+
+    def stop(self) -> None:
+        """Close the engine call; the text so far is kept. Does nothing at the end."""
+        with self._lock:
+            self._stopping = True
+            if self._stream is not None:
+                self._stream.cancel()
+
+    def wait(self, timeout: float) -> bool:
+        """Whether the answer is over and stored within ``timeout`` seconds."""
+        return self._kept.wait(timeout)
+
+    # --- the writer -------------------------------------------------------
+
+    def _write(self) -> None:
+        self._outcome.state, self._outcome.error = Message.State.FAILED, _BROKE
+        try:
+            self._generate()
+        except EngineError as error:
+            self._outcome.state, self._outcome.error = self._cut_short_by(error)
+        finally:
+            self._written.set()
+
+    def _generate(self) -> None:
+        with self._client.stream(self._request) as events:
+            with self._lock:
+                self._stream = events
+                if self._stopping:
+                    events.cancel()
+            for event in events:
+                self._heard = True
+                self._take(event)
+        self._outcome.state, self._outcome.error = Message.State.COMPLETE, ""
+
+    def _take(self, event: protocol.Event) -> None:
+        match event:
+            case protocol.Loading():
+                self.transcript.advance(Progress("loading"))
+            case protocol.Prompt(prompt_tokens=total, cached_tokens=cached):
+                self._outcome.prompt_tokens, self._outcome.cached_tokens = total, cached
+                self.transcript.advance(Progress("reading", cached, total))
+            case protocol.Prefill(done=done, total=total):
+                self.transcript.advance(Progress("reading", done, total))
+            case protocol.Delta(text=text):
+                if self._outcome.ttft is None:
+                    self._outcome.ttft = time.monotonic() - self._started_at
+                self.transcript.append(text)
+            case protocol.Done():
+                self._measure(event)
+
+    def _measure(self, done: protocol.Done) -> None:
+        self._outcome.finish_reason = done.finish_reason
+        self._outcome.prompt_tokens = done.usage.prompt_tokens
+        self._outcome.cached_tokens = done.usage.cached_tokens
+        self._outcome.completion_tokens = done.usage.completion_tokens
+        self._outcome.ttft = done.timings.time_to_first_token
+        self._outcome.tokens_per_second = done.timings.tokens_per_second or None
+
+    def _cut_short_by(self, error: EngineError) -> tuple[Message.State, str]:
+        if self._stopping:
+            return Message.State.STOPPED, ""
+        if isinstance(error, EngineUnavailable) and self._heard:
+            return Message.State.INTERRUPTED, error.message
+        return Message.State.FAILED, error.message
+
+    # --- the keeper -------------------------------------------------------
+
+    def _keep(self) -> None:
+        stored = ""
+        try:
+            while not self._written.wait(STORE_INTERVAL):
+                text = self.transcript.text
+                if text != stored and self._store(content=text):
+                    stored = text
+            self._store(content=self.transcript.text, **asdict(self._outcome))
+        finally:
+            connection.close()
+            _running.pop(self.message_id, None)
+            self._kept.set()
+            self.transcript.settle()
+
+    def _store(self, **fields: object) -> bool:
+        try:
+            Message.objects.filter(pk=self.message_id).update(**fields)
+        except DatabaseError:
+            logger.exception("Answer %s could not be stored", self.message_id)
+            return False
+        return True
+
+
+# Every process has its own: the threads die with it, and what it left marked
+# as running is then known to be interrupted.
+_running: dict[int, RunningAnswer] = {}
+
+
+def register(answer: RunningAnswer) -> None:
+    """Make the answer findable; do so before others can see its message."""
+    _running[answer.message_id] = answer
+
+
+def find(message_id: int) -> RunningAnswer | None:
+    """The answer, where this process is writing it."""
+    return _running.get(message_id)

@@ -1,0 +1,90 @@
+"""What the playground's pages show, whichever view renders them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django_htmx.middleware import HtmxDetails
+
+from apps.models.models import LocalModel
+from apps.playground import services
+from apps.playground.forms import MessageForm, SettingsForm
+from apps.playground.models import Conversation
+from apps.playground.presentation import turns_of
+from apps.playground.tree import MessageTree
+
+PAGE_SIZE = 30
+EXAMPLES = (
+    "What is the capital of France?",
+    "Explain recursion to a ten-year-old.",
+    "Write a Python function that reverses a string.",
+)
+
+
+class HtmxHttpRequest(HttpRequest):
+    htmx: HtmxDetails
+
+
+def fresh_conversation(request: HttpRequest) -> Conversation:
+    """A new conversation with the model named in ``?model``, or the one used last."""
+    named = LocalModel.objects.filter(slug=request.GET.get("model", "")).first()
+    last = Conversation.objects.select_related("model").exclude(model=None).first()
+    used = last.model if last else LocalModel.objects.first()
+    return Conversation(model=named or used)
+
+
+def render_page(
+    request: HtmxHttpRequest, chat: Conversation | None, status: int = 200, **extra: Any
+) -> HttpResponse:
+    """The page, or the part of it that htmx asks for."""
+    if request.htmx.target == "conversations":
+        context = _list_context(request, chat)
+        return render(request, "playground/chat.html#conversations", context)
+    context = conversation_context(request, chat) if chat else {}
+    if request.htmx:
+        return render(request, "playground/chat.html#thread", context | extra, status=status)
+    context |= _list_context(request, chat) | {
+        "message_form": MessageForm(initial={"content": request.GET.get("prompt", "")}),
+        "settings_form": SettingsForm(instance=chat),
+        "examples": EXAMPLES,
+        "has_models": LocalModel.objects.exists(),
+    }
+    return render(request, "playground/chat.html", context | extra, status=status)
+
+
+def conversation_context(request: HttpRequest, chat: Conversation) -> dict[str, Any]:
+    """The branch on show and what is being done to it; orphans are marked on the way."""
+    messages = list(chat.messages.all())
+    if services.interrupt_orphans(among=messages):
+        messages = list(chat.messages.all())
+    tree = MessageTree(messages)
+    turns = turns_of(chat, tree)
+    chosen = {turn.message.pk: turn.message for turn in turns}
+    deleting = chosen.get(_number(request.GET.get("delete")))
+    return {
+        "conversation": chat,
+        "message_count": len(messages),
+        "turns": turns,
+        "running": next((turn.message for turn in turns if turn.message.is_running), None),
+        "editing": chosen.get(_number(request.GET.get("edit"))),
+        "deleting": deleting,
+        "goes_too": tree.count_below(deleting) if deleting else 0,
+    }
+
+
+def _list_context(request: HttpRequest, chat: Conversation | None) -> dict[str, Any]:
+    words = request.GET.get("q", "").strip()
+    pages = Paginator(Conversation.objects.matching(words), PAGE_SIZE)
+    return {
+        "conversation": chat,
+        "conversations": pages.get_page(request.GET.get("page")),
+        "words": words,
+    }
+
+
+def _number(given: str | None) -> int:
+    """A message id out of the address; -1, which no message has, for anything else."""
+    return int(given) if given and given.isascii() and given.isdigit() else -1

@@ -1,0 +1,47 @@
+"""What the engine is asked: a branch of a conversation as one request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from apps.inference.engine import protocol
+from apps.inference.services import spec_for
+from apps.models.models import LocalModel
+from apps.playground.models import Conversation, Message
+
+CLIENT = "playground"
+"""Name under which the engine's fair queue knows these calls."""
+
+
+def request_for(
+    conversation: Conversation, model: LocalModel, branch: Sequence[Message]
+) -> protocol.Generate:
+    """The call that answers ``branch``, whose last message is the user's."""
+    return protocol.Generate(
+        model=spec_for(model),
+        messages=_messages(conversation.system_prompt, branch),
+        sampling=protocol.Sampling(
+            temperature=conversation.temperature,
+            top_p=conversation.top_p,
+            max_tokens=conversation.max_tokens,
+            seed=conversation.seed,
+        ),
+        client=CLIENT,
+    )
+
+
+def _messages(system_prompt: str, branch: Sequence[Message]) -> tuple[protocol.Message, ...]:
+    """The branch in strict alternation, which many chat templates insist on.
+
+    An answer that never got a word out is left out, and the questions around it
+    become one.
+    """
+    messages = []
+    if system_prompt.strip():
+        messages.append(protocol.Message(role="system", content=system_prompt))
+    said = [message for message in branch if message.content]
+    for role, turns in groupby(said, key=lambda message: message.role):
+        content = "\n\n".join(turn.content for turn in turns)
+        messages.append(protocol.Message.model_validate({"role": role, "content": content}))
+    return tuple(messages)

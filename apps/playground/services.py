@@ -1,0 +1,149 @@
+"""What happens to conversations: asking, answering, branching, deleting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import transaction
+
+from apps.inference.services import engine
+from apps.playground import answers
+from apps.playground.errors import AnswerRunning, NoModel
+from apps.playground.models import TITLE_LENGTH, Conversation, Message
+from apps.playground.prompts import request_for
+from apps.playground.tree import MessageTree
+
+STOP_PATIENCE = 3.0
+"""Seconds to wait for a stopped answer to be stored before going on."""
+
+_HUB_STOPPED = "The hub stopped while this was being written. What was stored by then is kept."
+
+
+def start_conversation(*, settings: Mapping[str, Any], content: str) -> Message:
+    """A new conversation with its first question; returns the running answer.
+
+    Raises NoModel.
+    """
+    with transaction.atomic():
+        conversation = Conversation.objects.create(title=title_from(content), **settings)
+        return _ask(conversation, content, parent=None)
+
+
+def send(*, conversation: Conversation, content: str) -> Message:
+    """Continue the branch on show; returns the running answer.
+
+    Raises AnswerRunning and NoModel.
+    """
+    with transaction.atomic():
+        # Locked, so that a double click asks once.
+        locked = Conversation.objects.select_for_update().get(pk=conversation.pk)
+        if locked.active_leaf is not None and locked.active_leaf.is_running:
+            raise AnswerRunning
+        return _ask(locked, content, parent=locked.active_leaf)
+
+
+def edit(*, question: Message, content: str) -> Message:
+    """Ask ``question`` differently, on a branch of its own. Raises NoModel."""
+    with transaction.atomic():
+        return _ask(question.conversation, content, parent=question.parent)
+
+
+def regenerate(*, answer: Message) -> Message:
+    """Answer the same question again; returns the new, running answer.
+
+    The old one stays as another version, unless it never got a word out.
+    Raises AnswerRunning and NoModel.
+    """
+    if answer.is_running:
+        raise AnswerRunning
+    with transaction.atomic():
+        conversation, question = answer.conversation, answer.parent
+        if answer.fell_short and not answer.content and not answer.replies.exists():
+            conversation.show(question)
+            answer.delete()
+        return _answer(conversation, question)
+
+
+def stop(*, answer: Message) -> None:
+    """End the engine's work on ``answer`` at once and keep its text."""
+    running = answers.find(answer.pk)
+    if running is not None:
+        running.stop()
+        running.wait(STOP_PATIENCE)
+    answer.refresh_from_db()
+
+
+def show_branch(*, message: Message) -> None:
+    """Show the branch through ``message`` that was last written to."""
+    conversation = message.conversation
+    tree = MessageTree(conversation.messages.all())
+    conversation.show(tree.newest_leaf(message))
+
+
+def delete_message(*, message: Message) -> None:
+    """Delete ``message`` and everything said after it; a sibling's branch comes into view."""
+    conversation = message.conversation
+    tree = MessageTree(conversation.messages.all())
+    _stop_all(conversation)
+    with transaction.atomic():
+        others = [other for other in tree.siblings(message) if other.pk != message.pk]
+        conversation.show(tree.newest_leaf(others[-1]) if others else message.parent)
+        message.delete()
+
+
+def delete_conversation(*, conversation: Conversation) -> None:
+    _stop_all(conversation)
+    conversation.delete()
+
+
+def interrupt_orphans(*, among: Iterable[Message]) -> int:
+    """Mark those answers ``among`` these that nobody writes any more; returns how many.
+
+    Called before a branch is shown, and so also for a page that follows an answer
+    across a restart. A running answer lives in the one web process that serves
+    its database.
+    """
+    # Read from the database first and looked up after, as the caller has to: an
+    # answer that ends in between is no longer running there, and stays as it is.
+    orphans = [one.pk for one in among if one.is_running and answers.find(one.pk) is None]
+    return Message.objects.filter(pk__in=orphans).interrupt(_HUB_STOPPED)
+
+
+def title_from(content: str) -> str:
+    """The first line of a question, cut at a word where it is long."""
+    line = content.strip().splitlines()[0].strip()
+    if len(line) <= TITLE_LENGTH:
+        return line
+    return line[: TITLE_LENGTH - 1].rsplit(" ", 1)[0] + "…"
+
+
+def _ask(conversation: Conversation, content: str, parent: Message | None) -> Message:
+    question = Message.objects.create(
+        conversation=conversation, parent=parent, role=Message.Role.USER, content=content
+    )
+    return _answer(conversation, question)
+
+
+def _answer(conversation: Conversation, question: Message | None) -> Message:
+    model = conversation.model
+    if model is None:
+        raise NoModel
+    message = Message.objects.create(
+        conversation=conversation,
+        parent=question,
+        role=Message.Role.ASSISTANT,
+        state=Message.State.RUNNING,
+        model_name=model.name,
+    )
+    conversation.show(message)
+    branch = MessageTree(conversation.messages.all()).path(message.parent_id)
+    running = answers.RunningAnswer(message.pk, request_for(conversation, model, branch), engine())
+    answers.register(running)
+    transaction.on_commit(running.start)
+    return message
+
+
+def _stop_all(conversation: Conversation) -> None:
+    for message in conversation.messages.running():
+        stop(answer=message)

@@ -1,0 +1,212 @@
+"""Running answers: written by a thread, stored as they grow, ended in every way there is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from apps.inference.engine.protocol import Delta, Generate, Loading, Prefill, Prompt
+from apps.playground import answers, services
+from apps.playground.models import Conversation, Message
+from apps.playground.tests.conftest import Ask, finished
+from apps.playground.transcript import Progress
+from tests.fake_engine import PATIENCE, FakeEngine, Gate, Hang, HangUp, failure, reply
+
+State = Message.State
+
+
+def begin(chat: Conversation) -> tuple[Message, answers.RunningAnswer]:
+    message = services.send(conversation=chat, content="What is the capital of France?")
+    running = answers.find(message.pk)
+    assert running is not None
+    return message, running
+
+
+def wait_for_text(running: answers.RunningAnswer, text: str) -> None:
+    wait_until(running, lambda: running.transcript.text == text)
+
+
+def wait_until(running: answers.RunningAnswer, condition: Callable[[], bool]) -> None:
+    changed = threading.Event()
+    with running.transcript.following(changed.set):
+        while not condition():
+            assert changed.wait(PATIENCE)
+            changed.clear()
+
+
+def test_a_whole_answer_is_stored_with_its_numbers(engine: FakeEngine, ask: Ask) -> None:
+    engine.once(Generate, *reply("The capital", " is Paris.", prompt_tokens=30, cached_tokens=20))
+    answer = ask("What is the capital of France?")
+
+    assert answer.content == "The capital is Paris."
+    assert answer.state == State.COMPLETE
+    assert answer.finish_reason == "stop"
+    assert (answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens) == (30, 20, 2)
+    assert (answer.ttft, answer.tokens_per_second) == (0.05, 20.0)
+
+
+def test_text_is_stored_while_it_streams(
+    engine: FakeEngine, chat: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "STORE_INTERVAL", 0.01)
+    gate, stored = Gate(), []
+    original = answers.RunningAnswer._store
+
+    def store(self: answers.RunningAnswer, **fields: object) -> bool:
+        stored.append(fields)
+        gate.open()
+        return original(self, **fields)
+
+    monkeypatch.setattr(answers.RunningAnswer, "_store", store)
+    engine.once(Generate, *reply("The capital", gate, " is Paris."))
+    message, _ = begin(chat)
+
+    # The gate opens only by a store before the end, so this would not end without one.
+    assert finished(message).content == "The capital is Paris."
+    assert stored[0] == {"content": "The capital"}
+
+
+def test_progress_is_told_before_the_first_word(engine: FakeEngine, chat: Conversation) -> None:
+    gate = Gate()
+    engine.once(
+        Generate,
+        Loading(model="tiny"),
+        Prompt(prompt_tokens=100, cached_tokens=10),
+        Prefill(done=60, total=100),
+        gate,
+        *reply("Paris."),
+    )
+    message, running = begin(chat)
+    wait_until(
+        running, lambda: running.transcript.since(0).progress == Progress("reading", 60, 100)
+    )
+    gate.open()
+
+    assert finished(message).content == "Paris."
+
+
+def test_stopping_closes_the_engine_call_and_keeps_the_text(
+    engine: FakeEngine, chat: Conversation
+) -> None:
+    engine.once(Generate, *reply("The capital", Hang()))
+    message, running = begin(chat)
+    wait_for_text(running, "The capital")
+    services.stop(answer=message)
+
+    engine.wait_for_call(Generate).wait_closed_early()
+    assert message.state == State.STOPPED
+    assert message.content == "The capital"
+    assert message.error == ""
+    assert message.prompt_tokens == 12
+    assert message.ttft is not None
+
+
+def test_stopping_before_the_first_event_works_too(engine: FakeEngine, chat: Conversation) -> None:
+    engine.once(Generate, Hang())
+    message, _ = begin(chat)
+    engine.wait_for_call(Generate)
+    services.stop(answer=message)
+
+    assert message.state == State.STOPPED
+
+
+def test_an_answer_stopped_before_it_starts_never_runs_on(
+    engine: FakeEngine, chat: Conversation
+) -> None:
+    engine.once(Generate, Hang())
+    message = Message.objects.create(
+        conversation=chat, role=Message.Role.ASSISTANT, state=State.RUNNING
+    )
+    request = Generate.model_validate(
+        {
+            "model": {"name": "tiny", "path": "/", "digest": "d"},
+            "messages": [{"role": "user", "content": "Hi"}],
+        }
+    )
+    running = answers.RunningAnswer(message.pk, request, services.engine())
+    running.stop()
+    running.start()
+
+    assert running.wait(PATIENCE)
+    message.refresh_from_db()
+    assert message.state == State.STOPPED
+
+
+def test_stopping_an_answer_that_is_over_changes_nothing(ask: Ask) -> None:
+    answer = ask("Hello?")
+    services.stop(answer=answer)
+
+    assert answer.state == State.COMPLETE
+
+
+def test_an_engine_that_dies_leaves_the_text_and_says_so(engine: FakeEngine, ask: Ask) -> None:
+    engine.once(Generate, *reply("The capital", HangUp()))
+    answer = ask("What is the capital of France?")
+
+    assert answer.content == "The capital"
+    assert answer.state == State.INTERRUPTED
+    assert "engine stopped" in answer.error
+
+
+def test_the_next_message_works_once_the_engine_is_back(engine: FakeEngine, ask: Ask) -> None:
+    engine.once(Generate, HangUp())
+    assert ask("What is the capital of France?").state == State.FAILED
+
+    assert ask("And now?").content == "Hello world"
+
+
+def test_without_an_engine_the_answer_says_what_to_do(
+    transactional_db: None, chat: Conversation, settings: Any, tmp_path: Path
+) -> None:
+    settings.HUB = settings.HUB.model_copy(update={"home": tmp_path})
+    answer = finished(services.send(conversation=chat, content="Hello?"))
+
+    assert answer.state == State.FAILED
+    assert "mlx-hub up" in answer.error
+
+
+def test_a_refusal_is_stored_beside_the_answer(engine: FakeEngine, ask: Ask) -> None:
+    engine.once(Generate, failure("context_length_exceeded", "The prompt is too long."))
+    answer = ask("Hello?")
+
+    assert answer.state == State.FAILED
+    assert answer.error == "The prompt is too long."
+
+
+def test_no_connection_to_the_database_is_left_behind(
+    engine: FakeEngine, chat: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed_by: list[str] = []
+    monkeypatch.setattr(
+        type(connections["default"]),
+        "close",
+        lambda _: closed_by.append(threading.current_thread().name),
+    )
+    message, _ = begin(chat)
+    finished(message)
+
+    assert f"answer-{message.pk}-keep" in closed_by
+
+
+def test_the_answer_is_findable_exactly_while_it_is_written(
+    engine: FakeEngine, chat: Conversation
+) -> None:
+    gate = Gate()
+    engine.once(Generate, gate, *reply("Paris."))
+    message, running = begin(chat)
+    assert answers.find(message.pk) is running
+    gate.open()
+    finished(message)
+
+    assert answers.find(message.pk) is None
+
+
+def test_an_event_that_means_nothing_here_is_passed_over(engine: FakeEngine, ask: Ask) -> None:
+    engine.once(Generate, Delta(text="Par"), *reply("is."))
+
+    assert ask("Where?").content == "Paris."
