@@ -1,0 +1,58 @@
+"""`mlx-hub chat`: a conversation in the terminal, through the engine client."""
+
+from __future__ import annotations
+
+import typer
+
+from apps.inference.client import EngineClient, EngineError
+from apps.inference.engine import protocol
+
+SAMPLING = protocol.Sampling(temperature=0.3, top_p=0.9, max_tokens=1024)
+"""As cautious as the playground's defaults: a small model wanders when it is hot."""
+
+
+def converse(client: EngineClient, model: protocol.ModelSpec, *, system_prompt: str) -> None:
+    """Ask and answer until the input ends. Ctrl-C stops an answer, or leaves at the prompt."""
+    messages: list[protocol.Message] = []
+    if system_prompt:
+        messages.append(protocol.Message(role="system", content=system_prompt))
+    typer.echo(f"{model.name}. Ctrl-C stops an answer, Ctrl-D leaves.")
+    while (question := _ask()) is not None:
+        if not question.strip():
+            continue
+        asked = [*messages, protocol.Message(role="user", content=question)]
+        # A question without an answer is forgotten, so that it can be asked again.
+        if answer := _answer(client, model, asked):
+            messages = [*asked, protocol.Message(role="assistant", content=answer)]
+
+
+def _ask() -> str | None:
+    try:
+        return input("> ")
+    except (EOFError, KeyboardInterrupt):
+        typer.echo()
+        return None
+
+
+def _answer(
+    client: EngineClient, model: protocol.ModelSpec, messages: list[protocol.Message]
+) -> str:
+    """Print the answer as it comes; returns what came, also where Ctrl-C cut it short."""
+    request = protocol.Generate(
+        model=model, messages=tuple(messages), sampling=SAMPLING, client="cli"
+    )
+    text = ""
+    try:
+        with client.stream(request) as events:
+            for event in events:
+                if isinstance(event, protocol.Loading):
+                    typer.echo(f"Loading {event.model}", err=True)
+                elif isinstance(event, protocol.Delta):
+                    text += event.text
+                    typer.echo(event.text, nl=False)
+    except KeyboardInterrupt:
+        typer.echo(" (stopped)", nl=False)
+    except EngineError as error:
+        typer.echo(f"Error: {error.message}", err=True)
+    typer.echo()
+    return text

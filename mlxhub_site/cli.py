@@ -1,0 +1,192 @@
+"""`mlx-hub …`: the hub's command line. Each command calls one service or the engine.
+
+Django is set up inside the commands that need it: the options of `up` have to be
+in the environment before the settings are read.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, Any
+
+import django
+import typer
+from django.core.management import CommandError, call_command
+from django.db import OperationalError
+from pydantic import ValidationError
+from typer.core import TyperGroup
+
+from apps.inference.client import EngineClient, EngineError
+from apps.inference.engine import protocol
+
+
+class CommandFailed(Exception):
+    """The command ends with exit status 1; the message says why and what to do."""
+
+
+class HubCommands(TyperGroup):
+    """Maps every expected error to one line on standard error and exit status 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (CommandFailed, CommandError, EngineError) as error:
+            message = str(error)
+        except ValidationError as error:
+            message = _describe_settings_error(error)
+        except OperationalError as error:
+            message = f"The database answered: {error}. Run `mlx-hub up` once to set it up."
+        typer.echo(f"Error: {message}", err=True)
+        raise typer.Exit(1)
+
+
+app = typer.Typer(
+    cls=HubCommands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Find, run, serve and improve MLX language models on your own machine.",
+)
+
+ModelName = Annotated[str, typer.Argument(help="A model's name, as `mlx-hub models` lists it.")]
+
+
+@app.command()
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to bind to.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to bind to.")] = None,
+) -> None:
+    """Start the hub: pages, API, engine and worker. Ctrl-C stops it."""
+    if host is not None:
+        os.environ["MLXHUB_HOST"] = host
+    if port is not None:
+        os.environ["MLXHUB_PORT"] = str(port)
+    _set_up_django()
+    from mlxhub_site.settings import HUB
+    from mlxhub_site.supervisor.instance import StartRefused
+    from mlxhub_site.supervisor.up import up as run_hub
+
+    try:
+        run_hub(HUB, typer.echo)
+    except StartRefused as error:
+        raise CommandFailed(str(error)) from error
+    except KeyboardInterrupt:
+        # Before the supervisor took the signals over there is nothing to stop.
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def status() -> None:
+    """What the engine is doing, which models are loaded, and how the cache fares."""
+    client = _engine()
+    from mlxhub_site import report
+
+    for line in report.status_lines(client.status()):
+        typer.echo(line)
+    stats = client.call(protocol.GetCacheStats(), protocol.CacheStats)
+    typer.echo(report.cache_line(stats))
+
+
+@app.command()
+def models() -> None:
+    """List the models on this hub."""
+    _set_up_django()
+    from apps.models.models import LocalModel
+    from mlxhub_site import report
+
+    for model in LocalModel.objects.all():
+        typer.echo(report.model_line(model))
+    if not LocalModel.objects.exists():
+        typer.echo("There is no model yet. `mlx-hub import FILE --name NAME` adds one.")
+
+
+@app.command("import")
+def import_model(
+    path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A GGUF file.")],
+    name: Annotated[str, typer.Option(help="What the model is to be called here.")],
+) -> None:
+    """Convert a GGUF file and register it as a model."""
+    _set_up_django()
+    call_command("import_gguf", path, slug=name, name=name)
+
+
+@app.command()
+def load(name: ModelName) -> None:
+    """Load a model's weights into memory."""
+    client = _engine()
+    ready = client.call(protocol.LoadModel(model=_spec(name)), protocol.ModelReady)
+    typer.echo(f"{ready.model.name} is loaded ({ready.seconds:.1f} s).")
+
+
+@app.command()
+def unload(name: ModelName) -> None:
+    """Free the memory of a loaded model."""
+    client = _engine()
+    client.call(protocol.UnloadModel(digest=_spec(name).digest), protocol.Ok)
+    typer.echo(f"{name} is unloaded.")
+
+
+@app.command()
+def chat(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Default: the first.")
+    ] = None,
+    system: Annotated[str, typer.Option(help="A system prompt.")] = "",
+) -> None:
+    """Talk to a model in the terminal."""
+    client = _engine()
+    from mlxhub_site.chat import converse
+
+    converse(client, _spec(name), system_prompt=system)
+
+
+@app.command()
+def warm() -> None:
+    """Compute the KV of every enabled warm prompt, so that its first chat starts fast."""
+    _set_up_django()
+    call_command("warm_cache")
+
+
+@app.command()
+def version() -> None:
+    """Print the hub's version."""
+    typer.echo(f"MLX Model Hub {installed_version('mlx-model-hub')}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+def _set_up_django() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlxhub_site.settings")
+    django.setup()
+
+
+def _engine() -> EngineClient:
+    _set_up_django()
+    from apps.inference.services import engine
+
+    return engine()
+
+
+def _spec(name: str | None) -> protocol.ModelSpec:
+    """The named model, or the first one, as the engine's calls name it."""
+    from apps.inference import services
+
+    try:
+        model = services.default_model() if name is None else services.resolve_model(name)
+    except services.ModelNotFound as error:
+        raise CommandFailed(str(error)) from error
+    return services.spec_for(model)
+
+
+def _describe_settings_error(error: ValidationError) -> str:
+    problems = (
+        f"MLXHUB_{'_'.join(str(part) for part in problem['loc']).removeprefix('MLXHUB_').upper()}: "
+        f"{problem['msg']}"
+        for problem in error.errors()
+    )
+    return "The configuration is not valid. " + "; ".join(problems)

@@ -1,0 +1,29 @@
+"""The README stays true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mlxhub_site.settings import HubSettings
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def test_every_setting_is_in_the_configuration_table_and_nothing_else_is() -> None:
+    documented = re.findall(r"^\| `(MLXHUB_\w+)` \|", README, flags=re.MULTILINE)
+    assert documented == [f"MLXHUB_{name.upper()}" for name in HubSettings.model_fields]
+    assert set(re.findall(r"MLXHUB_\w+", README)) == set(documented)
+
+
+def test_the_documented_defaults_are_the_real_ones() -> None:
+    rows = re.findall(r"^\| `MLXHUB_(\w+)` \| `([^`]+)` \|", README, flags=re.MULTILINE)
+    for name, documented in rows:
+        default = HubSettings.model_fields[name.lower()].default
+        assert documented == (str(default).lower() if isinstance(default, bool) else str(default))
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    missing = [link for link in links if not (Path(__file__).parents[2] / link).exists()]
+    assert missing == []
