@@ -1,0 +1,1 @@
+"""Benchmarks: whole processes, ratios within one run, medians of several rounds."""

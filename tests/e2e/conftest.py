@@ -1,0 +1,75 @@
+"""A real hub with the starter model, and a real browser in front of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, expect
+
+from tests.hub_process import HubProcess, running_hub
+
+# A loaded machine with two cores takes its time.
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark these tests, and run them last.
+
+    Playwright keeps an event loop running in the main thread from the first browser
+    test on; neither asynchronous tests nor Django's database calls work under it.
+    """
+    for item in items:
+        if "tests/e2e" in item.nodeid:
+            item.add_marker(pytest.mark.e2e)
+    items.sort(key=lambda item: "tests/e2e" in item.nodeid)
+
+
+@pytest.fixture(scope="session")
+def hub() -> Iterator[HubProcess]:
+    """One hub for every test that leaves it as it was."""
+    with running_hub() as running:
+        yield running
+
+
+@pytest.fixture
+def own_hub() -> Iterator[HubProcess]:
+    """A hub that the test may kill."""
+    with running_hub() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+    """Debian's Chromium, silenced: it would look for hosts that a test has no use for."""
+    return browser_type_launch_args | {
+        "executable_path": os.environ.get("CHROMIUM") or "/usr/bin/chromium",
+        "args": [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ],
+    }
+
+
+@pytest.fixture
+def page(page: Page) -> Iterator[Page]:
+    """A page on which any console error or uncaught exception fails the test."""
+    problems: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            problems.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.set_default_timeout(PATIENCE_MS)
+    yield page
+    assert problems == []

@@ -1,0 +1,123 @@
+"""A real hub, `mlx-hub up`, in a folder of its own: for end-to-end tests and benchmarks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from apps.inference.client import EngineClient, EngineError
+from apps.inference.engine.protocol import Status
+
+STARTER = "smollm2-135m-instruct"
+START_SECONDS = 180.0
+STOP_SECONDS = 60.0
+
+T = TypeVar("T")
+
+
+class HubProcess:
+    """One hub; it can be killed and started again on the same folder and port."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port = _free_port()
+        self.output: list[str] = []
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def engine(self) -> EngineClient:
+        return EngineClient(self.home / "run" / "engine.sock")
+
+    def engine_status(self) -> Status | None:
+        """None where no engine answers."""
+        try:
+            return self.engine.status()
+        except EngineError:
+            return None
+
+    def start(self) -> None:
+        """Start it and wait until its first page answers."""
+        self._process = subprocess.Popen(
+            [Path(sys.executable).with_name("mlx-hub"), "up", "--port", str(self.port)],
+            env=os.environ | {"MLXHUB_HOME": str(self.home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        opened = threading.Event()
+        self._reader = threading.Thread(target=self._read, args=(self._process, opened))
+        self._reader.start()
+        if not opened.wait(START_SECONDS):
+            raise AssertionError("the hub did not open:\n" + "".join(self.output))
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._ended()
+
+    def kill(self) -> None:
+        """SIGKILL to the supervisor; its children have to notice by themselves."""
+        assert self._process is not None
+        self._process.kill()
+        self._ended()
+
+    def _ended(self) -> int:
+        """Wait for the process, and for the last line of its output."""
+        assert self._process is not None
+        assert self._reader is not None
+        status = self._process.wait(STOP_SECONDS)
+        self._reader.join(STOP_SECONDS)
+        return status
+
+    def _read(self, process: subprocess.Popen[str], opened: threading.Event) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                self.output.append(line)
+                if line.startswith("Open "):
+                    opened.set()
+
+
+@contextmanager
+def running_hub() -> Iterator[HubProcess]:
+    """A hub in an empty folder. The folder's path is short, as a socket's has to be."""
+    with tempfile.TemporaryDirectory(prefix="mlxhub-", ignore_cleanup_errors=True) as folder:
+        hub = HubProcess(Path(folder))
+        try:
+            hub.start()
+            yield hub
+        finally:
+            hub.stop()
+
+
+def until(condition: Callable[[], T], *, seconds: float = 60.0) -> T:
+    """Wait for a condition to come true; what it returned."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError("it did not come true in time")
+        time.sleep(0.02)
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
