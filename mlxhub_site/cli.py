@@ -99,17 +99,33 @@ def models() -> None:
     for model in LocalModel.objects.all():
         typer.echo(report.model_line(model))
     if not LocalModel.objects.exists():
-        typer.echo("There is no model yet. `mlx-hub import FILE --name NAME` adds one.")
+        typer.echo("There is no model yet. `mlx-hub pull REPO` or `mlx-hub import PATH` adds one.")
+
+
+@app.command()
+def pull(
+    repo: Annotated[str, typer.Argument(help="A repository on Hugging Face, as OWNER/NAME.")],
+    name: Annotated[
+        str | None, typer.Option(help="What to call the model here; default: as there.")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit; default: the newest.")
+    ] = None,
+) -> None:
+    """Download a model from Hugging Face and register it. Goes on where it was interrupted."""
+    _set_up_django()
+    call_command("pull", repo, slug=name, revision=revision)
 
 
 @app.command("import")
 def import_model(
-    path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A GGUF file.")],
+    path: Annotated[Path, typer.Argument(exists=True, help="A GGUF file or a model folder.")],
     name: Annotated[str, typer.Option(help="What the model is to be called here.")],
 ) -> None:
-    """Convert a GGUF file and register it as a model."""
+    """Register a model: a GGUF file is converted, a folder in mlx-lm's format stays where it is."""
     _set_up_django()
-    call_command("import_gguf", path, slug=name, name=name)
+    command = "register_folder" if path.is_dir() else "import_gguf"
+    call_command(command, path, slug=name, name=name)
 
 
 @app.command()

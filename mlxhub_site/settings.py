@@ -13,7 +13,7 @@ from typing import Literal
 
 import dj_database_url
 from csp.constants import NONE, SELF
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -65,6 +65,18 @@ class HubSettings(BaseSettings):
     )
     prompt_cache_disk_gb: float = Field(
         default=8.0, ge=0, description="Prompt cache budget on disk, in GiB; 0 keeps it off disk."
+    )
+    hf_endpoint: str = Field(
+        default="https://huggingface.co",
+        pattern=r"^https?://\S+$",
+        validation_alias=AliasChoices("MLXHUB_HF_ENDPOINT", "HF_ENDPOINT"),
+        description="Hugging Face, or a mirror of it. `HF_ENDPOINT` works too.",
+    )
+    hf_token: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("MLXHUB_HF_TOKEN", "HF_TOKEN"),
+        description="Access token for gated and private repositories; empty: the one that "
+        "`hf auth login` stored. `HF_TOKEN` works too.",
     )
 
     @property
@@ -126,6 +138,7 @@ INSTALLED_APPS = [
     "apps.models",
     "apps.inference",
     "apps.playground",
+    "apps.discovery",
 ]
 
 MIDDLEWARE = [
@@ -234,4 +247,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": HUB.log_level.upper()},
+    # It logs every address it opens, and a download's address is signed: a secret.
+    "loggers": {"httpx2": {"level": "WARNING"}},
 }

@@ -33,6 +33,11 @@ def waiting(slug: str) -> Path:
     return home(slug).with_name(f".{slug}{_SUFFIX}")
 
 
+def partial(slug: str) -> Path:
+    """Where a download grows. It outlives its process, so that the next one can go on."""
+    return home(slug).with_name(f".{slug}.partial")
+
+
 @contextmanager
 def exclusive(slug: str) -> Iterator[None]:
     """Work on one slug's folder alone, from a settled state; others wait their turn."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from apps.models import landing
@@ -45,7 +46,7 @@ def register_folder(
     slug names another folder, InvalidName.
     """
     path = path.absolute()
-    _require_free(slug, path)
+    require_free(slug, path)
     return _register(
         files=path, path=path, slug=slug, name=name, source=source, repo_id=repo_id,
         progress=progress,
@@ -64,11 +65,42 @@ def import_gguf_model(
     Raises ModelFormatError, ImportDestinationError, NameTaken or InvalidName; then
     neither folder nor row is left.
     """
-    _require_free(slug, landing.home(slug))
+    require_free(slug, landing.home(slug))
     with landing.exclusive(slug):
         if LocalModel.objects.filter(slug=slug).exists():
             raise NameTaken(_taken(slug))
         return _import_gguf(source, slug, name, LocalModel.Source.GGUF, progress)
+
+
+def adopt_folder(
+    *,
+    files: Path,
+    slug: str,
+    name: str,
+    source: LocalModel.Source,
+    repo_id: str = "",
+    progress: Progress | None = None,
+) -> LocalModel:
+    """Register the finished folder ``files`` and move it to where the hub's own models lie.
+
+    ``files`` is on the models folder's disk. Call it under ``landing.exclusive``. Raises
+    ModelFormatError, NameTaken or InvalidName; then ``files`` lies where it was.
+    """
+    home = landing.home(slug)
+    require_free(slug, home)
+    facts = _measured(files, progress)
+    try:
+        # A kill before the commit leaves no row: at worst a whole folder at home.
+        with transaction.atomic():
+            model = _enter(
+                path=home, slug=slug, name=name, source=source, repo_id=repo_id, facts=facts
+            )
+            files.rename(home)
+    except BaseException:
+        if home.exists() and not files.exists():
+            home.rename(files)
+        raise
+    return model
 
 
 def register_starter(*, progress: Progress | None = None, again: bool = False) -> LocalModel | None:
@@ -81,7 +113,7 @@ def register_starter(*, progress: Progress | None = None, again: bool = False) -
     gguf = find_starter()
     if gguf is None or (starter_declined() and not again):
         return None
-    _require_free(STARTER_SLUG, landing.home(STARTER_SLUG))
+    require_free(STARTER_SLUG, landing.home(STARTER_SLUG))
     with landing.exclusive(STARTER_SLUG):
         model = LocalModel.objects.filter(slug=STARTER_SLUG).first()
         if model is None or not Path(model.path).is_dir():
@@ -150,33 +182,45 @@ def _register(
     progress: Progress | None = None,
 ) -> LocalModel:
     """Write the row of the model that lies in ``files`` and is to be found at ``path``."""
+    facts = _measured(files, progress)
+    return _enter(path=path, slug=slug, name=name, source=source, repo_id=repo_id, facts=facts)
+
+
+def _measured(files: Path, progress: Progress | None) -> dict[str, Any]:
+    """What the row of the model in ``files`` says of its contents. Reads all of them."""
     report = progress or (lambda stage, fraction: None)
     facts = inspect_model(files)
-    digest = digest_model(files, lambda fraction: report("computing the digest", fraction))
+    return {
+        "digest": digest_model(files, lambda done: report("computing the digest", done)),
+        "architecture": facts.architecture,
+        "parameters": facts.parameters,
+        "quantization": facts.quantization,
+        "size_bytes": facts.size_bytes,
+        "context_length": facts.context_length,
+        "license": facts.license,
+    }
+
+
+def _enter(
+    *,
+    path: Path,
+    slug: str,
+    name: str,
+    source: LocalModel.Source,
+    repo_id: str,
+    facts: dict[str, Any],
+) -> LocalModel:
+    """Write the row, or refresh the one that has this slug and path."""
+    defaults = {"name": name, "source": source, "repo_id": repo_id, **facts}
     try:
-        model, _ = LocalModel.objects.update_or_create(
-            slug=slug,
-            path=str(path),
-            defaults={
-                "name": name,
-                "source": source,
-                "repo_id": repo_id,
-                "digest": digest,
-                "architecture": facts.architecture,
-                "parameters": facts.parameters,
-                "quantization": facts.quantization,
-                "size_bytes": facts.size_bytes,
-                "context_length": facts.context_length,
-                "license": facts.license,
-            },
-        )
+        model, _ = LocalModel.objects.update_or_create(slug=slug, path=str(path), defaults=defaults)
     except IntegrityError as error:
         raise NameTaken(_taken(slug)) from error
     return model
 
 
-def _require_free(slug: str, path: Path) -> None:
-    """The slug is well formed, and no other folder's."""
+def require_free(slug: str, path: Path) -> None:
+    """Raises InvalidName for a malformed slug, NameTaken for one of another folder's."""
     try:
         validate_slug(slug)
     except ValidationError as error:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.models import services
 from apps.models.errors import RegistryError
 from apps.models.management.progress import shown_progress
+from apps.models.naming import slug_from
 from apps.models.runtime.errors import RuntimeFault
 
 
@@ -26,15 +26,10 @@ class Command(BaseCommand):
             with shown_progress(self.stdout) as progress:
                 model = services.import_gguf_model(
                     source=file,
-                    slug=options["slug"] or _slug(file.stem),
+                    slug=options["slug"] or slug_from(file.stem),
                     name=options["name"] or file.stem,
                     progress=progress,
                 )
         except (RuntimeFault, RegistryError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{model.name} is ready ({model.slug}).")
-
-
-def _slug(stem: str) -> str:
-    """The nearest to a file's name that a model may be called."""
-    return re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._")
