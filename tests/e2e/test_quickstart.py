@@ -97,8 +97,9 @@ def test_a_warmed_system_prompt_makes_the_first_chat_a_hit(hub):
 def test_a_client_that_leaves_frees_the_engine(hub, stream):
     body = {
         "model": STARTER,
-        "messages": [{"role": "user", "content": "Count from one to one thousand in words."}],
+        "messages": [{"role": "user", "content": "Write a very long story about a lighthouse."}],
         "max_tokens": 2000,
+        "temperature": 0,
         "stream": stream,
     }
     url = f"{hub.url}/v1/chat/completions"

@@ -1,6 +1,6 @@
 """The disk tier: a folder of KV records and entry files, written behind.
 
-Layout: ``<namespace>/<record>.kv`` and ``entries/<entry>.json``. Each file is
+Layout: ``<namespace>/<record>.kv`` and ``entries/<id>.entry``. Each file is
 written to a temporary name and renamed, so a reader sees whole files only.
 
 The engine's thread calls everything here; one writer thread does the writing
@@ -12,16 +12,18 @@ decides neither what is worth keeping nor what it belongs to.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
-import json
 import logging
 import os
 import queue
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from apps.inference.engine.prompt_cache.entries import Kind
 from apps.inference.engine.prompt_cache.records import (
@@ -35,6 +37,8 @@ from apps.inference.engine.prompt_cache.records import (
 )
 
 logger = logging.getLogger(__name__)
+
+_ENTRY_SUFFIX = ".entry"
 
 
 @dataclass(frozen=True)
@@ -155,21 +159,23 @@ class DiskTier:
     # --- entries ------------------------------------------------------------
 
     def entries(self) -> Iterator[EntryFile]:
-        for path in self._entries_directory.glob("*.json"):
+        """Every readable entry; the others go."""
+        for path in self._entries_directory.glob(f"*{_ENTRY_SUFFIX}"):
             try:
-                fields = json.loads(path.read_bytes())
-                fields["tokens"] = tuple(fields["tokens"])
-                yield EntryFile(**fields)
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                yield _decode_entry(path.read_bytes())
+            except (CorruptRecord, OSError) as error:
                 self._lost(path, error)
 
     def save_entry(self, entry: EntryFile) -> None:
-        path = self._entries_directory / f"{entry.id}.json"
-        self._jobs.put(lambda: self._write(path, json.dumps(asdict(entry)).encode()))
+        path = self._entry_path(entry.id)
+        self._jobs.put(lambda: self._write(path, _encode_entry(entry)))
 
     def delete_entry(self, entry_id: str) -> None:
-        path = self._entries_directory / f"{entry_id}.json"
+        path = self._entry_path(entry_id)
         self._jobs.put(lambda: self._remove(path))
+
+    def _entry_path(self, entry_id: str) -> Path:
+        return self._entries_directory / f"{entry_id}{_ENTRY_SUFFIX}"
 
     # --- writer thread ------------------------------------------------------
 
@@ -231,3 +237,22 @@ class DiskTier:
         self.errors += 1
         logger.warning("prompt cache: %s is unusable (%s); removing it", path.name, error)
         self._jobs.put(lambda: self._remove(path))
+
+
+_entry_files = TypeAdapter(EntryFile)
+
+
+def _encode_entry(entry: EntryFile) -> bytes:
+    """One line with the digest of the next, which is the entry as JSON."""
+    body = _entry_files.dump_json(entry)
+    return hashlib.blake2b(body, digest_size=32).hexdigest().encode() + b"\n" + body
+
+
+def _decode_entry(data: bytes) -> EntryFile:
+    digest, _, body = data.partition(b"\n")
+    if hashlib.blake2b(body, digest_size=32).hexdigest().encode() != digest:
+        raise CorruptRecord("digest differs")
+    try:
+        return _entry_files.validate_json(body)
+    except ValidationError as error:
+        raise CorruptRecord("entry unreadable") from error

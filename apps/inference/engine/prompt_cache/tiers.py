@@ -185,8 +185,7 @@ class Tiers:
         while node is not None and node.parent is not None and not _needed(node, entry):
             tree.set_span(node, None)
             node = node.parent
-        if not _recoverable(entry):
-            self._shorten(entry)
+        self._mend(entry.namespace)
 
     def _shorten(self, entry: Entry) -> None:
         """Let an entry end where its KV does now, or forget it where another ends there."""
@@ -220,6 +219,14 @@ class Tiers:
         for node in self.tree(namespace).nodes():
             if node.stored is not None and node.stored.record == record:
                 node.stored = None
+        self._mend(namespace)
+
+    def _mend(self, namespace: str) -> None:
+        """Shorten the entries whose KV is no longer all to be had.
+
+        All of them are looked at: what was dropped may have been the only copy
+        of a stretch that an entry further down, itself on disk, stands on.
+        """
         for entry in self.entries:
             if entry.namespace == namespace and not _recoverable(entry):
                 self._shorten(entry)
