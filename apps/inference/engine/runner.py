@@ -68,6 +68,8 @@ class BatchRunner:
         first = sample(logits[:, -1, :], [self._samplers[sequence.id]])
         mx.eval(first, [layer.state for layer in cache])
         self._join(sequence, cache, first)
+        # A prompt's intermediate buffers fit no later step; free them.
+        mx.clear_cache()
 
     def decode(self) -> list[tuple[Sequence, int]]:
         """The next token of every row; starts computing the one after."""

@@ -6,7 +6,10 @@ Contracts
   of one prompt, and every decoding row of that model.
 - A sequence is in exactly one of waiting, prefill, decode until ``finish``.
 - Clients take turns: a client with many waiting requests gets no more turns
-  than one with a single request.
+  than one with a single request. Nobody overtakes a request that waits for room.
+- Several prompts are prefilled in turns, so that a short one need not wait for a
+  long one. A prompt that shares a long beginning with one in prefill waits for
+  it instead: it will find the shared KV in the prompt cache.
 - The KV tokens reserved by admitted sequences never exceed ``kv_budget(model)``,
   except that one sequence is always admitted to an idle model.
 """
@@ -19,9 +22,14 @@ from dataclasses import dataclass
 
 from apps.inference.engine.errors import QueueFull
 from apps.inference.engine.sequence import Phase, Sequence
+from apps.inference.engine.tokens import agreement
 
 RETRY_AFTER = 5.0
 """Seconds a caller is asked to wait when the queue is full."""
+
+
+_WORTH_WAITING_TOKENS = 64
+"""A shared beginning of this length costs more to compute twice than to wait for."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,8 @@ class Limits:
     """Prompt tokens per step while nothing decodes."""
     busy_chunk_tokens: int
     """Prompt tokens per step while other answers wait for their next token."""
+    max_prefills: int = 4
+    """Prompts that take turns; more of them would only lengthen each other's wait."""
 
 
 class Scheduler:
@@ -113,9 +123,13 @@ class Scheduler:
         model = next(iter(self._running))
         self._running.move_to_end(model)
         rows = self._running[model]
+        prefilling = next((row for row in rows if row.phase is Phase.PREFILL), None)
+        if prefilling is not None:
+            rows.remove(prefilling)
+            rows.append(prefilling)
         return Plan(
             model=model,
-            prefilling=next((row for row in rows if row.phase is Phase.PREFILL), None),
+            prefilling=prefilling,
             decoding=tuple(row for row in rows if row.phase is Phase.DECODE),
         )
 
@@ -136,9 +150,14 @@ class Scheduler:
 
     def _admit(self) -> None:
         """Move one waiting sequence into prefill, taking the clients in turn."""
+        full: set[str] = set()
         for client in list(self._waiting):
             queue = self._waiting[client]
+            model = queue[0].model
+            if model in full or self._is_computed_elsewhere(queue[0]):
+                continue
             if not self._fits(queue[0]):
+                full.add(model)
                 continue
             sequence = queue.popleft()
             # The client goes to the back of the line, also where its queue is
@@ -156,8 +175,16 @@ class Scheduler:
             return True
         if len(rows) >= self._limits.max_batch:
             return False
-        # One prompt at a time: the next begins when this one decodes.
-        if any(row.phase is Phase.PREFILL for row in rows):
+        if sum(row.phase is Phase.PREFILL for row in rows) >= self._limits.max_prefills:
             return False
         reserved = sum(row.reserved_tokens for row in rows)
         return reserved + sequence.reserved_tokens <= self._kv_budget(sequence.model)
+
+    def _is_computed_elsewhere(self, sequence: Sequence) -> bool:
+        """Whether a prompt in prefill is computing KV that this one could reuse."""
+        for row in self._running.get(sequence.model, []):
+            if row.phase is Phase.PREFILL:
+                shared = agreement(row.prompt, sequence.prompt)
+                if shared - row.cached >= _WORTH_WAITING_TOKENS:
+                    return True
+        return False

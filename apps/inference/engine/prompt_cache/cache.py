@@ -14,9 +14,10 @@ from apps.inference.engine import protocol
 from apps.inference.engine.config import PromptCacheConfig
 from apps.inference.engine.errors import EntryNotFound
 from apps.inference.engine.prompt_cache.entries import Entry, Kind
-from apps.inference.engine.prompt_cache.radix import Node, Step, Tokens
+from apps.inference.engine.prompt_cache.radix import Node, Step
 from apps.inference.engine.prompt_cache.spans import KVSpan
 from apps.inference.engine.prompt_cache.tiers import Tiers
+from apps.inference.engine.tokens import Tokens
 
 MIN_REUSE = 8
 """Shorter matches are no hits: chat templates alone share the first few tokens."""

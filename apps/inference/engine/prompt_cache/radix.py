@@ -14,14 +14,14 @@ The tree knows neither files nor MLX: a span is anything with the Span protocol.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from apps.inference.engine.tokens import Tokens, agreement
+
 if TYPE_CHECKING:
     from apps.inference.engine.prompt_cache.entries import Entry
-
-Tokens = tuple[int, ...]
 
 
 class Span(Protocol):
@@ -87,12 +87,12 @@ class RadixTree:
         self.root = Node((), None)
         self.memory_bytes = 0
 
-    def match(self, tokens: Sequence[int]) -> list[Step]:
+    def match(self, tokens: Tokens) -> list[Step]:
         """The longest path that ``tokens`` begins with; its last node may match in part."""
         steps: list[Step] = []
         node, at = self.root, 0
         while at < len(tokens) and (child := node.children.get(tokens[at])) is not None:
-            taken = _agreement(child.tokens, tokens, at)
+            taken = agreement(child.tokens, tokens, at)
             steps.append(Step(child, taken))
             at += taken
             if taken < len(child.tokens):
@@ -150,12 +150,3 @@ class RadixTree:
             upper.stored = stored
             lower.stored = StoredSlice(stored.record, stored.offset + at)
         return upper
-
-
-def _agreement(stretch: Tokens, tokens: Sequence[int], at: int) -> int:
-    """How many tokens of ``stretch`` equal ``tokens`` from ``at`` on."""
-    limit = min(len(stretch), len(tokens) - at)
-    for i in range(limit):
-        if stretch[i] != tokens[at + i]:
-            return i
-    return limit

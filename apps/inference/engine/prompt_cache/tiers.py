@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from apps.inference.engine.config import PromptCacheConfig
 from apps.inference.engine.prompt_cache.disk import DiskTier, EntryFile
 from apps.inference.engine.prompt_cache.entries import Entry, EntryTable
-from apps.inference.engine.prompt_cache.radix import Node, RadixTree, Step, StoredSlice, Tokens
+from apps.inference.engine.prompt_cache.radix import Node, RadixTree, Step, StoredSlice
 from apps.inference.engine.prompt_cache.records import Record, RecordHeader
 from apps.inference.engine.prompt_cache.spans import KVSpan, span_dtype, span_from_arrays
+from apps.inference.engine.tokens import Tokens
 
 logger = logging.getLogger(__name__)
 

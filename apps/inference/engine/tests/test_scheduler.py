@@ -13,8 +13,9 @@ LIMITS = Limits(max_batch=3, max_queue=6, chunk_tokens=8, busy_chunk_tokens=2)
 BUDGET = 60
 
 
-def make(scheduler=None, *, model="m", client="c", prompt=4, max_tokens=5):
-    sequence = Sequence(model, client, tuple(range(prompt)), max_tokens)
+def make(scheduler=None, *, model="m", client="c", prompt=4, max_tokens=5, first=0):
+    """A prompt of ``prompt`` tokens that begins with ``first``."""
+    sequence = Sequence(model, client, (first, *range(1, prompt)), max_tokens)
     if scheduler is not None:
         scheduler.submit(sequence)
     return sequence
@@ -75,6 +76,40 @@ def test_clients_take_turns_however_much_one_of_them_asks(scheduler):
     turn(scheduler)
     turn(scheduler)
     assert modest.phase is not Phase.WAITING
+
+
+def test_a_short_prompt_need_not_wait_for_a_long_one(scheduler):
+    make(scheduler, prompt=5 * LIMITS.chunk_tokens, client="long", max_tokens=1)
+    turn(scheduler)
+    short = make(scheduler, prompt=3, client="short", first=99)
+    turn(scheduler)
+    turn(scheduler)
+    assert short.phase is Phase.DECODE
+
+
+def test_a_prompt_waits_for_another_that_computes_its_beginning():
+    scheduler = Scheduler(Limits(3, 6, 50, 50), lambda model: 1000)
+    first = make(scheduler, prompt=120, client="one")
+    turn(scheduler)
+    second = make(scheduler, prompt=110, client="two")
+    turn(scheduler)
+    assert second.phase is Phase.WAITING
+    turn(scheduler)
+    assert first.phase is Phase.DECODE
+    turn(scheduler)
+    assert second.phase is not Phase.WAITING
+
+
+def test_nobody_overtakes_a_request_that_waits_for_room(scheduler):
+    running = make(scheduler, prompt=4, max_tokens=40)
+    turn(scheduler)
+    big = make(scheduler, prompt=4, max_tokens=40, client="big")
+    small = make(scheduler, prompt=4, max_tokens=1, client="small")
+    turn(scheduler)
+    assert (big.phase, small.phase) == (Phase.WAITING, Phase.WAITING)
+    scheduler.finish(running)
+    turn(scheduler)
+    assert big.phase is not Phase.WAITING
 
 
 def test_models_take_turns(scheduler):
@@ -153,7 +188,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             rows = [s for s in self.live if s.model == model and s.phase is not Phase.WAITING]
             assert len(rows) <= LIMITS.max_batch
             assert len(rows) <= 1 or sum(r.reserved_tokens for r in rows) <= BUDGET
-            assert sum(r.phase is Phase.PREFILL for r in rows) <= 1
+            assert sum(r.phase is Phase.PREFILL for r in rows) <= LIMITS.max_prefills
 
     def teardown(self):
         """Left alone, everything that was accepted is served."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import jinja2
 
 from apps.inference.engine.errors import ChatTemplateFailed
 from apps.inference.engine.protocol import Message
+from apps.inference.engine.tokens import Tokens, agreement
 
 _PREVIEW_CHARACTERS = 120
 _REMEMBERED_SYSTEM_PROMPTS = 64
@@ -25,7 +25,7 @@ _PLAIN_TEMPLATE = (
 
 @dataclass(frozen=True)
 class ChatPrompt:
-    tokens: tuple[int, ...]
+    tokens: Tokens
     system_tokens: int
     """Length of the prefix that any conversation with this system prompt begins with."""
     system_preview: str
@@ -37,7 +37,7 @@ class ChatFormatter:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._system_prefixes: OrderedDict[str, tuple[int, ...]] = OrderedDict()
+        self._system_prefixes: OrderedDict[str, Tokens] = OrderedDict()
 
     def prompt(self, messages: Sequence[Message]) -> ChatPrompt:
         """Raises ChatTemplateFailed where the template refuses the conversation."""
@@ -50,12 +50,12 @@ class ChatFormatter:
             tokens=tokens,
             # A template may place the system prompt late, or drop it after some
             # turns: only what this very prompt begins with counts.
-            system_tokens=common_prefix(prefix, tokens),
+            system_tokens=agreement(prefix, tokens),
             system_preview=system[:_PREVIEW_CHARACTERS],
             preview=asked[:_PREVIEW_CHARACTERS],
         )
 
-    def system_prefix(self, system: str) -> tuple[int, ...]:
+    def system_prefix(self, system: str) -> Tokens:
         """The tokens that every conversation with this system prompt begins with.
 
         Found by rendering two conversations that differ from the first user
@@ -68,13 +68,13 @@ class ChatFormatter:
         one, other = (
             self._tokens([opening, {"role": "user", "content": probe}]) for probe in ("A", "7")
         )
-        prefix = one[: common_prefix(one, other)]
+        prefix = one[: agreement(one, other)]
         self._system_prefixes[system] = prefix
         if len(self._system_prefixes) > _REMEMBERED_SYSTEM_PROMPTS:
             self._system_prefixes.popitem(last=False)
         return prefix
 
-    def _tokens(self, turns: list[dict[str, str]]) -> tuple[int, ...]:
+    def _tokens(self, turns: list[dict[str, str]]) -> Tokens:
         try:
             text = self._render(turns)
         except jinja2.TemplateError as refusal:
@@ -94,12 +94,6 @@ class ChatFormatter:
                 turns, tokenize=False, add_generation_prompt=True, chat_template=template
             )
         )
-
-
-def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
-    """Length of the longest common prefix."""
-    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
-    return sum(1 for _ in pairs)
 
 
 def _turn(message: Message) -> dict[str, str]:
