@@ -22,7 +22,7 @@ from apps.inference.engine.errors import (
     ShuttingDown,
 )
 from apps.inference.engine.model_pool import ModelPool, PooledModel
-from apps.inference.engine.prompt_cache.cache import Mark, PromptCache
+from apps.inference.engine.prompt_cache.cache import Hit, Mark, PromptCache
 from apps.inference.engine.sampling import RowSampler
 from apps.inference.engine.scheduler import Chunk, Limits, Plan, Scheduler
 from apps.inference.engine.sequence import Call, Phase, Sequence
@@ -198,6 +198,8 @@ class Engine:
         job = self._jobs[chunk.sequence.id]
         if not chunk.is_last:
             job.call.emit(protocol.Prefill(done=chunk.stop, total=len(chunk.sequence.prompt)))
+            if chunk.stop in chunk.sequence.stops:
+                self._remember(job, chunk.stop)
             return
         self._remember(job, len(chunk.sequence.prompt))
         if job.text is None:
@@ -327,8 +329,10 @@ class Engine:
         sequence.started_at = time.monotonic()
         spans = []
         if runner.cacheable:
-            hit = self._cache.lookup(job.model.namespace, sequence.prompt)
+            exact = runner.needs_checkpoints
+            hit = self._cache.lookup(job.model.namespace, sequence.prompt, exact=exact)
             sequence.cached = sequence.computed = hit.tokens
+            sequence.stops = _checkpoint_stops(job, hit) if exact else ()
             spans = hit.spans
         runner.begin(sequence, job.sampler, spans)
         job.call.emit(
@@ -345,7 +349,8 @@ class Engine:
         marks = [mark for mark in job.marks if mark.end <= computed]
         if job.text is not None:
             marks.append(Mark("conversation", computed, job.marks[-1].preview))
-        covered = self._cache.covered(job.model.namespace, tokens)
+        exact = job.model.runner.needs_checkpoints
+        covered = self._cache.covered(job.model.namespace, tokens, exact=exact)
         span = (
             job.model.runner.span(job.sequence, covered, computed) if covered < computed else None
         )
@@ -399,6 +404,17 @@ def _limits(config: EngineConfig, profile: AcceleratorProfile) -> Limits:
     # chunks are no faster; a GPU needs larger ones to be busy.
     chunk = 128 if profile.backend == "cpu" else 1024
     return Limits(config.max_batch, config.max_queue, chunk, chunk // 4)
+
+
+def _checkpoint_stops(job: Job, hit: Hit) -> tuple[int, ...]:
+    """Where to take checkpoints on the way through a prompt.
+
+    At the end of its system prompt, where it parted from what is cached (others
+    may part there too), and one token before its end, for an exact repeat.
+    """
+    last = len(job.sequence.prompt) - 1
+    wanted = {mark.end for mark in job.marks} | {hit.matched, last}
+    return tuple(sorted(stop for stop in wanted if hit.tokens < stop <= last))
 
 
 def _marks(prompt: ChatPrompt) -> tuple[Mark, ...]:

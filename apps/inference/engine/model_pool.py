@@ -96,7 +96,8 @@ class ModelPool:
     def kv_budget(self, digest: str) -> int:
         """KV tokens that this model's sequences may hold together."""
         free = self._ceiling - self._cache_bytes - self._weights_bytes()
-        return max(0, free) // self._models[digest].kv_bytes_per_token
+        # A recurrent model keeps nothing per token.
+        return max(0, free) // max(1, self._models[digest].kv_bytes_per_token)
 
     def _load(self, spec: protocol.ModelSpec) -> PooledModel:
         started = time.monotonic()

@@ -14,10 +14,10 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 
+from apps.inference.engine.prompt_cache.checkpoints import Layout, layout_of
 from apps.inference.engine.prompt_cache.spans import (
     KVSpan,
     cache_from_spans,
-    cacheable,
     span_of_cache,
     span_of_row,
 )
@@ -39,8 +39,17 @@ class BatchRunner:
         self._cache: list[Any] = []
         self._next: mx.array | None = None
         self._steps = 0
-        self.cacheable = cacheable(make_prompt_cache(model))
-        """Whether KV can be cut at any token, which reuse needs."""
+        self._layout: Layout | None = layout_of(make_prompt_cache(model))
+
+    @property
+    def cacheable(self) -> bool:
+        """Whether what this model's layers keep can serve another prompt."""
+        return self._layout is not None
+
+    @property
+    def needs_checkpoints(self) -> bool:
+        """Whether some layers can't be cut, so that reuse ends at checkpoints only."""
+        return self._layout is not None and any(kind != "kv" for kind in self._layout)
 
     @property
     def live_kv_bytes(self) -> int:
@@ -51,8 +60,8 @@ class BatchRunner:
         """Take a sequence up, its prompt's beginning already computed in ``spans``."""
         self._samplers[sequence.id] = sampler
         self._prefills[sequence.id] = (
-            cache_from_spans(spans, sequence.remaining_prompt)
-            if spans
+            cache_from_spans(self._layout, spans, sequence.remaining_prompt)
+            if spans and self._layout is not None
             else make_prompt_cache(self._model)
         )
 
@@ -86,11 +95,16 @@ class BatchRunner:
         return list(zip(self._rows, tokens, strict=True))
 
     def span(self, sequence: Sequence, start: int, stop: int) -> KVSpan:
-        """The KV of tokens ``start`` to ``stop`` of a running sequence, in memory of its own."""
+        """Tokens ``start`` to ``stop`` of a cacheable model's sequence, in memory of its own.
+
+        ``stop`` is how far the sequence is computed now.
+        """
+        assert self._layout is not None
         if sequence.id in self._prefills:
-            span = span_of_cache(self._prefills[sequence.id], start, stop)
+            span = span_of_cache(self._layout, self._prefills[sequence.id], start, stop)
         else:
-            span = span_of_row(self._cache, self._rows.index(sequence), start, stop)
+            row = self._rows.index(sequence)
+            span = span_of_row(self._layout, self._cache, row, start, stop)
         span.evaluate()
         return span
 

@@ -141,7 +141,8 @@ class Scheduler:
         limits = self._limits
         size = limits.busy_chunk_tokens if plan.decoding else limits.chunk_tokens
         start = sequence.computed
-        return Chunk(sequence, start, min(start + size, len(sequence.prompt)))
+        ends = [stop for stop in (*sequence.stops, len(sequence.prompt)) if stop > start]
+        return Chunk(sequence, start, min([start + size, *ends]))
 
     def prefilled(self, chunk: Chunk) -> None:
         chunk.sequence.computed = chunk.stop

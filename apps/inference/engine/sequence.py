@@ -57,6 +57,8 @@ class Sequence:
     phase: Phase = Phase.WAITING
     computed: int = 0
     cached: int = 0
+    stops: tuple[int, ...] = ()
+    """Positions at which a chunk has to end, so that a checkpoint can be taken there."""
     generated: list[int] = field(default_factory=list)
     submitted_at: float = field(default_factory=time.monotonic)
     started_at: float | None = None

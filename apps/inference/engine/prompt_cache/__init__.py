@@ -4,7 +4,8 @@ radix.py    a radix tree over tokens that holds each shared span once (pure Pyth
 entries.py  the named ends of paths in it: what is listed, pinned and evicted (pure Python)
 records.py  one span as a checksummed file (NumPy)
 disk.py     the folder of records and its writer thread (pure Python)
-spans.py    KV of consecutive tokens, all layers: cut, joined, exported (MLX)
+spans.py    the cache of consecutive tokens, all layers: cut, joined, exported (MLX)
+checkpoints.py  what layers with a window or a recurrent state were at a position (MLX)
 tiers.py    where KV lies, in memory and on disk: load, write behind, evict, restore
 cache.py    PromptCache: look up the longest prefix, remember what was computed
 

@@ -35,9 +35,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Hit:
-    """The KV of a prompt's first ``tokens`` tokens; no spans where nothing was found."""
+    """The KV of a prompt's first ``tokens`` tokens; no spans where nothing was found.
+
+    ``matched`` tokens are known, ``tokens`` of them can be used: fewer, where the
+    model needs a checkpoint to go on from.
+    """
 
     tokens: int
+    matched: int = 0
     spans: list[KVSpan] = field(default_factory=list)
 
 
@@ -52,13 +57,18 @@ class PromptCache:
 
     # --- reuse --------------------------------------------------------------
 
-    def lookup(self, namespace: str, tokens: Tokens) -> Hit:
+    def lookup(self, namespace: str, tokens: Tokens, *, exact: bool = False) -> Hit:
         """The KV of the longest cached beginning of ``tokens``, at least one token short.
 
         One token is left to compute, since its forward pass gives the logits.
+        ``exact`` is for models with layers that can't be cut: the beginning ends
+        where a checkpoint was taken.
         """
         self._tiers.settle()
         steps = self._tiers.usable(namespace, tokens[:-1])
+        matched = sum(step.taken for step in steps)
+        while exact and steps and not _at_checkpoint(steps[-1]):
+            steps.pop()
         held = sum(step.taken for step in steps)
         if held < MIN_REUSE:
             held, steps = 0, []
@@ -68,11 +78,11 @@ class PromptCache:
         # Taken before fitting: what was just loaded may be evicted again at once.
         spans = [_part(step) for step in steps]
         self._tiers.fit()
-        return Hit(held, spans)
+        return Hit(held, matched, spans)
 
-    def covered(self, namespace: str, tokens: Tokens) -> int:
+    def covered(self, namespace: str, tokens: Tokens, *, exact: bool = False) -> int:
         """How many tokens of this beginning need not be remembered again."""
-        return self._tiers.covered(namespace, tokens)
+        return self._tiers.covered(namespace, tokens, exact=exact)
 
     def remember(
         self,
@@ -218,6 +228,10 @@ class PromptCache:
                 self._tiers.entries.move(entry, end)
                 return entry
         return None
+
+
+def _at_checkpoint(step: Step) -> bool:
+    return step.taken == len(step.node.tokens) and step.node.has_checkpoint
 
 
 def _part(step: Step) -> KVSpan:

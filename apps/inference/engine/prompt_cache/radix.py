@@ -30,6 +30,11 @@ class Span(Protocol):
     @property
     def nbytes(self) -> int: ...
 
+    @property
+    def checkpoint(self) -> object | None:
+        """What of the span only serves prompts that go on exactly where it ends."""
+        ...
+
     def cut(self, start: int, stop: int) -> Span:
         """The KV of tokens ``start`` to ``stop`` of this span, in memory of its own."""
         ...
@@ -41,6 +46,8 @@ class StoredSlice:
 
     record: str
     offset: int
+    checkpoint: bool = False
+    """Whether the record has a checkpoint, and the node ends where it was taken."""
 
 
 class Node:
@@ -59,6 +66,12 @@ class Node:
     @property
     def start(self) -> int:
         return self.end - len(self.tokens)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        if self.span is not None:
+            return self.span.checkpoint is not None
+        return self.stored is not None and self.stored.checkpoint
 
     def path(self) -> list[Node]:
         """The nodes from below the root to this one."""
@@ -147,6 +160,6 @@ class RadixTree:
             self.set_span(upper, span.cut(0, at))
             self.set_span(lower, span.cut(at, at + len(lower.tokens)))
         if (stored := lower.stored) is not None:
-            upper.stored = stored
-            lower.stored = StoredSlice(stored.record, stored.offset + at)
+            upper.stored = StoredSlice(stored.record, stored.offset)
+            lower.stored = StoredSlice(stored.record, stored.offset + at, stored.checkpoint)
         return upper

@@ -1,4 +1,4 @@
-"""One span of KV as a file: safetensors, followed by a digest of it all.
+"""One span as a file: safetensors, followed by a digest of it all.
 
 The metadata repeats the tokens from the root to the span's end, so that a
 folder of records is enough to rebuild the tree. The digest (BLAKE2b, 32 bytes,
@@ -19,11 +19,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SUFFIX = ".kv"
-
-RecordArrays = list[tuple[np.ndarray, np.ndarray]]
-"""Keys and values per layer, each of shape (1, heads, tokens, head dimension)."""
 
 _DIGEST_BYTES = 32
 _MAX_HEADER_BYTES = 64 * 1024 * 1024
@@ -40,36 +37,42 @@ class RecordHeader:
     """From the root to the span's last token."""
     start: int
     """Where the span begins in ``tokens``."""
-    dtype: str
+    checkpoint: bool
+    """Whether the body tells the state of uncuttable layers after the last token."""
 
     @property
     def name(self) -> str:
         """The record's file stem: equal content, equal name."""
         spelled = np.asarray(self.tokens, dtype=np.uint32).tobytes()
-        salt = f"{self.namespace}/{self.start}/{FORMAT_VERSION}".encode()
+        salt = f"{self.namespace}/{self.start}/{self.checkpoint}/{FORMAT_VERSION}".encode()
         return hashlib.blake2b(spelled + salt, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class Body:
+    """Named arrays, and how to read them as JSON; spans.py knows what they mean."""
+
+    arrays: dict[str, np.ndarray]
+    description: str
 
 
 @dataclass(frozen=True)
 class Record:
     header: RecordHeader
-    arrays: RecordArrays
+    body: Body
 
 
 def encode_record(record: Record) -> bytes:
     header = record.header
-    tensors: dict[str, np.ndarray] = {}
-    for layer, (keys, values) in enumerate(record.arrays):
-        tensors[f"{layer}.keys"] = np.ascontiguousarray(keys)
-        tensors[f"{layer}.values"] = np.ascontiguousarray(values)
     body = save_safetensors(
-        tensors,
+        {name: np.ascontiguousarray(array) for name, array in record.body.arrays.items()},
         metadata={
             "version": str(FORMAT_VERSION),
             "namespace": header.namespace,
             "tokens": " ".join(map(str, header.tokens)),
             "start": str(header.start),
-            "dtype": header.dtype,
+            "checkpoint": str(int(header.checkpoint)),
+            "description": record.body.description,
         },
     )
     return body + hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
@@ -84,7 +87,7 @@ def read_header(path: Path) -> RecordHeader:
         (length,) = struct.unpack("<Q", _exactly(file.read(8), 8))
         if length > _MAX_HEADER_BYTES:
             raise CorruptRecord("header too long")
-        return _parse_header(_exactly(file.read(length), length))
+        return _parse_header(_metadata(_exactly(file.read(length), length)))
 
 
 def read_record(path: Path) -> Record:
@@ -98,13 +101,11 @@ def read_record(path: Path) -> Record:
         raise CorruptRecord("digest differs")
     (length,) = struct.unpack("<Q", body[:8])
     try:
-        tensors = load_safetensors(body)
+        arrays = load_safetensors(body)
     except SafetensorError as error:
         raise CorruptRecord(str(error)) from error
-    arrays = [
-        (tensors[f"{layer}.keys"], tensors[f"{layer}.values"]) for layer in range(len(tensors) // 2)
-    ]
-    return Record(_parse_header(body[8 : 8 + length]), arrays)
+    metadata = _metadata(body[8 : 8 + length])
+    return Record(_parse_header(metadata), Body(arrays, metadata["description"]))
 
 
 def _exactly(data: bytes, length: int) -> bytes:
@@ -113,16 +114,23 @@ def _exactly(data: bytes, length: int) -> bytes:
     return data
 
 
-def _parse_header(header: bytes) -> RecordHeader:
+def _metadata(header: bytes) -> dict[str, str]:
     try:
-        metadata = json.loads(header)["__metadata__"]
+        metadata: dict[str, str] = json.loads(header)["__metadata__"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptRecord("header unreadable") from error
+    return metadata
+
+
+def _parse_header(metadata: dict[str, str]) -> RecordHeader:
+    try:
         if metadata["version"] != str(FORMAT_VERSION):
             raise CorruptRecord(f"format version {metadata['version']}")
         parsed = RecordHeader(
             namespace=metadata["namespace"],
             tokens=tuple(map(int, metadata["tokens"].split())),
             start=int(metadata["start"]),
-            dtype=metadata["dtype"],
+            checkpoint=metadata["checkpoint"] == "1",
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptRecord("header unreadable") from error

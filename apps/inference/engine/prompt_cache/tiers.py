@@ -19,7 +19,7 @@ from apps.inference.engine.prompt_cache.disk import DiskTier, EntryFile
 from apps.inference.engine.prompt_cache.entries import Entry, EntryTable
 from apps.inference.engine.prompt_cache.radix import Node, RadixTree, Step, StoredSlice
 from apps.inference.engine.prompt_cache.records import Record, RecordHeader
-from apps.inference.engine.prompt_cache.spans import KVSpan, span_dtype, span_from_arrays
+from apps.inference.engine.prompt_cache.spans import KVSpan, span_from_body
 from apps.inference.engine.tokens import Tokens
 
 logger = logging.getLogger(__name__)
@@ -71,11 +71,19 @@ class Tiers:
             usable.append(step)
         return usable
 
-    def covered(self, namespace: str, tokens: Tokens) -> int:
-        """How many tokens of this beginning have their KV in memory or on disk."""
+    def covered(self, namespace: str, tokens: Tokens, *, exact: bool = False) -> int:
+        """How many tokens of this beginning have their KV in memory or on disk.
+
+        With ``exact``, the node that ends ``tokens`` only counts with a checkpoint.
+        """
         covered = 0
         for step in self.tree(namespace).match(tokens):
-            if step.node.span is None and step.node.stored is None:
+            node = step.node
+            if node.span is None and node.stored is None:
+                break
+            ends = covered + step.taken == len(tokens)
+            whole = step.taken == len(node.tokens)
+            if exact and ends and not (whole and node.has_checkpoint):
                 break
             covered += step.taken
         return covered
@@ -89,7 +97,7 @@ class Tiers:
         if record is None:
             self._lose(namespace, name)
             return False
-        span = span_from_arrays(record.arrays, record.header.dtype)
+        span = span_from_body(record.body)
         tree = self.tree(namespace)
         for other in tree.nodes():
             if other.stored is not None and other.stored.record == name and other.span is None:
@@ -107,13 +115,17 @@ class Tiers:
         """
         tree = self.tree(namespace)
         for node in end.path():
-            if node.start < start or node.span is not None:
+            if node.start < start:
                 continue
             part = span.cut(node.start - start, node.end - start)
+            lacks_checkpoint = part.checkpoint is not None and not node.has_checkpoint
+            if node.span is not None and not lacks_checkpoint:
+                continue
             part.evaluate()
             tree.set_span(node, part)
-            if self.disk and node.stored is None:
-                header = RecordHeader(namespace, node.spelled(), node.start, span_dtype(part))
+            if self.disk and (node.stored is None or lacks_checkpoint):
+                checkpoint = part.checkpoint is not None
+                header = RecordHeader(namespace, node.spelled(), node.start, checkpoint)
                 self.disk.write(Record(header, part.export()))
 
     def touch(self, entry: Entry) -> None:
@@ -152,10 +164,15 @@ class Tiers:
         wanted = False
         for step in self.tree(header.namespace).match(header.tokens):
             node = step.node
-            whole = node.start >= header.start and step.taken == len(node.tokens)
-            if whole and node.stored is None:
-                node.stored = StoredSlice(header.name, node.start - header.start)
+            if node.start < header.start or step.taken < len(node.tokens):
+                continue
+            checkpoint = header.checkpoint and node.end == len(header.tokens)
+            if node.stored is None or (checkpoint and not node.stored.checkpoint):
+                replaced = node.stored
+                node.stored = StoredSlice(header.name, node.start - header.start, checkpoint)
                 wanted = True
+                if replaced is not None:
+                    self._release(self.tree(header.namespace), replaced.record)
         return wanted
 
     # --- evicting -----------------------------------------------------------

@@ -19,6 +19,8 @@ class Asked:
 
     @property
     def text(self) -> str:
+        """The whole answer; there must be one."""
+        assert isinstance(self.last, protocol.Done), self.last
         return "".join(e.text for e in self.events if isinstance(e, protocol.Delta))
 
     @property

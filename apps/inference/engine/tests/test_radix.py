@@ -16,6 +16,8 @@ class FakeSpan:
 
     tokens: tuple[int, ...]
 
+    checkpoint = None
+
     @property
     def nbytes(self):
         return len(self.tokens)

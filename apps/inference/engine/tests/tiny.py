@@ -1,13 +1,13 @@
-"""A tiny random-weight Llama with a byte-level tokenizer, as a folder mlx-lm can load."""
+"""Tiny random-weight models, one for each kind of cache, with a byte-level tokenizer."""
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
 import mlx.core as mx
-from mlx.utils import tree_flatten
-from mlx_lm.models import llama
+from mlx.utils import tree_flatten, tree_map
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 CHAT_TEMPLATE = (
@@ -18,28 +18,89 @@ SPECIALS = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 CONTEXT = 512
 
 
-def write_tiny_model(folder: Path, *, seed: int = 0) -> Path:
-    """Weights differ by ``seed``; the same seed gives the same files."""
-    folder.mkdir(parents=True)
-    config = {
-        "model_type": "llama",
-        "hidden_size": 32,
+_VOCABULARY = 256 + len(SPECIALS)
+
+_SHARED = {
+    "vocab_size": _VOCABULARY,
+    "max_position_embeddings": CONTEXT,
+    "eos_token_id": 256,
+    "hidden_size": 32,
+}
+
+ARCHITECTURES = {
+    # Every layer keeps plain KV.
+    "llama": {
         "num_hidden_layers": 2,
         "intermediate_size": 48,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "rms_norm_eps": 1e-5,
-        "vocab_size": 256 + len(SPECIALS),
-        "max_position_embeddings": CONTEXT,
         "tie_word_embeddings": True,
-        "eos_token_id": 256,
-    }
+    },
+    # Two layers of three see a window of 16 tokens.
+    "gemma3_text": {
+        "num_hidden_layers": 3,
+        "intermediate_size": 48,
+        "num_attention_heads": 4,
+        "head_dim": 8,
+        "num_key_value_heads": 1,
+        "sliding_window": 16,
+        "sliding_window_pattern": 3,
+        "query_pre_attn_scalar": 8,
+    },
+    # Convolutions with a short state beside attention.
+    "lfm2": {
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "norm_eps": 1e-5,
+        "conv_bias": False,
+        "conv_L_cache": 3,
+        "block_dim": 32,
+        "block_ff_dim": 48,
+        "block_multiple_of": 16,
+        "block_ffn_dim_multiplier": 1.0,
+        "block_auto_adjust_ff_dim": False,
+        "layer_types": ["conv", "full_attention", "conv"],
+    },
+    # Nothing but recurrent states.
+    "mamba2": {
+        "num_hidden_layers": 2,
+        "num_heads": 4,
+        "head_dim": 16,
+        "intermediate_size": 64,
+        "state_size": 16,
+        "layer_norm_epsilon": 1e-5,
+        "conv_kernel": 4,
+        "n_groups": 1,
+        "use_bias": False,
+        "use_conv_bias": True,
+        "tie_word_embeddings": True,
+        "time_step_limit": [0.001, 0.1],
+        "time_step_rank": "auto",
+    },
+}
+
+
+def tiny_config(architecture: str) -> dict:
+    return {"model_type": architecture} | _SHARED | ARCHITECTURES[architecture]
+
+
+def tiny_model(architecture: str = "llama", *, seed: int = 0):
+    """A model with random weights, larger than usual: answers shall differ by prompt."""
+    module = importlib.import_module(f"mlx_lm.models.{architecture}")
     mx.random.seed(seed)
-    model = llama.Model(llama.ModelArgs.from_dict(config))
-    # Larger than the usual initialisation: the answers shall differ by prompt.
-    weights = {name: array * 4 for name, array in tree_flatten(model.parameters())}
+    model = module.Model(module.ModelArgs.from_dict(tiny_config(architecture)))
+    model.update(tree_map(lambda array: array * 4, model.parameters()))
+    return model
+
+
+def write_tiny_model(folder: Path, architecture: str = "llama", *, seed: int = 0) -> Path:
+    """A folder that mlx-lm can load. The same seed gives the same files."""
+    folder.mkdir(parents=True)
+    weights = dict(tree_flatten(tiny_model(architecture, seed=seed).parameters()))
     mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(tiny_config(architecture)))
     _write_tokenizer(folder)
     return folder
 

@@ -1,0 +1,166 @@
+"""Reuse for every kind of cache: plain KV, sliding windows, hybrids, recurrent states."""
+
+import mlx.core as mx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mlx_lm.models.cache import make_prompt_cache
+
+from apps.inference.engine import protocol
+from apps.inference.engine.prompt_cache.checkpoints import layout_of
+from apps.inference.engine.prompt_cache.spans import (
+    cache_from_spans,
+    span_from_body,
+    span_of_cache,
+)
+from apps.inference.engine.tests.harness import SteppedEngine, chat
+from apps.inference.engine.tests.tiny import ARCHITECTURES, tiny_model, write_tiny_model
+
+TOLERANCE = 1e-4
+"""Largest difference of a logit, cold against warm, relative to the largest logit."""
+
+SYSTEM = "You are a patient teacher of geography and you answer briefly."
+
+kinds = pytest.mark.parametrize("architecture", list(ARCHITECTURES))
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {name: tiny_model(name) for name in ARCHITECTURES}
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("kinds")
+    return {name: write_tiny_model(root / name, name) for name in ARCHITECTURES}
+
+
+@pytest.fixture
+def spec(folders, architecture):
+    return protocol.ModelSpec(
+        name=architecture, path=str(folders[architecture]), digest=architecture
+    )
+
+
+@pytest.fixture
+def engine(profile, tmp_path):
+    stepped = SteppedEngine(profile, tmp_path)
+    yield stepped
+    stepped.engine._cache.close()
+
+
+def forward(model, cache, tokens):
+    logits = model(mx.array(tokens)[None], cache=cache)[:, -1, :]
+    mx.eval(logits, [layer.state for layer in cache])
+    return logits
+
+
+@kinds
+@settings(
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    tokens=st.lists(st.integers(0, 255), min_size=3, max_size=60),
+    cuts=st.lists(st.integers(1, 1000), min_size=1, max_size=3),
+    through_disk=st.booleans(),
+)
+def test_cold_and_warm_logits_agree_wherever_the_prompt_was_cut(
+    models, architecture, tokens, cuts, through_disk
+):
+    """Each stretch is taken out as a span and put back, as the prompt cache does."""
+    model = models[architecture]
+    layout = layout_of(make_prompt_cache(model))
+    cold = forward(model, make_prompt_cache(model), tokens)
+
+    edges = sorted({cut % (len(tokens) - 1) + 1 for cut in cuts})
+    cache, spans, start = make_prompt_cache(model), [], 0
+    for stop in edges:
+        forward(model, cache, tokens[start:stop])
+        span = span_of_cache(layout, cache, start, stop)
+        spans.append(span_from_body(span.export()) if through_disk else span)
+        cache, start = cache_from_spans(layout, spans, len(tokens) - stop), stop
+    warm = forward(model, cache, tokens[start:])
+    assert mx.abs(cold - warm).max() <= TOLERANCE * mx.abs(cold).max()
+
+
+@kinds
+def test_a_span_is_not_changed_by_what_is_computed_on_it(models, architecture):
+    model = models[architecture]
+    layout = layout_of(make_prompt_cache(model))
+    cache = make_prompt_cache(model)
+    forward(model, cache, list(range(40)))
+    span = span_of_cache(layout, cache, 0, 40)
+    first = forward(model, cache_from_spans(layout, [span], 10), [1, 2, 3])
+    again = forward(model, cache_from_spans(layout, [span], 10), [1, 2, 3])
+    assert mx.array_equal(first, again)
+
+
+@kinds
+def test_an_exact_repeat_computes_one_token(engine, spec):
+    first = engine.answer(chat(spec, "hello there", system=SYSTEM))
+    again = engine.answer(chat(spec, "hello there", system=SYSTEM))
+    assert again.last.usage.cached_tokens == again.last.usage.prompt_tokens - 1
+    assert again.text == first.text
+
+
+@kinds
+def test_a_shared_system_prompt_is_computed_once(engine, spec):
+    engine.answer(chat(spec, "one", system=SYSTEM))
+    second = engine.answer(chat(spec, "two", system=SYSTEM))
+    assert second.last.usage.cached_tokens >= len(SYSTEM)
+
+
+@kinds
+def test_the_next_turn_goes_on_from_the_last(engine, spec):
+    first = engine.answer(chat(spec, "hello", system=SYSTEM, max_tokens=6))
+    turn = engine.answer(chat(spec, "hello", first.text, "and?", system=SYSTEM))
+    assert turn.last.usage.cached_tokens >= first.last.usage.prompt_tokens - 1
+
+
+@kinds
+def test_the_third_to_part_at_one_place_starts_there(engine, spec):
+    common = "x" * 100
+    engine.answer(chat(spec, common + "one"))
+    engine.answer(chat(spec, common + "two"))
+    third = engine.answer(chat(spec, common + "six"))
+    assert third.last.usage.cached_tokens >= len(common)
+
+
+@kinds
+def test_warm_answers_are_cold_answers(profile, tmp_path, spec):
+    """Two conversations over one system prompt, interleaved, against fresh engines."""
+    requests = [chat(spec, f"question {i}", system=SYSTEM, max_tokens=10) for i in (1, 2, 1, 3, 2)]
+    warm = SteppedEngine(profile, tmp_path / "warm")
+    texts = [warm.answer(request).text for request in requests]
+    for i, request in enumerate(requests):
+        cold = SteppedEngine(profile, tmp_path / f"cold{i}", prompt_cache={"max_disk_bytes": 0})
+        assert cold.answer(request).text == texts[i]
+
+
+@kinds
+def test_a_restarted_engine_is_warm_from_disk(profile, tmp_path, spec):
+    first = SteppedEngine(profile, tmp_path)
+    cold = first.answer(chat(spec, "hello", system=SYSTEM))
+    first.engine._cache.close()
+    second = SteppedEngine(profile, tmp_path)
+    warm = second.answer(chat(spec, "hello", system=SYSTEM))
+    assert warm.last.usage.cached_tokens == warm.last.usage.prompt_tokens - 1
+    assert warm.text == cold.text
+    second.engine._cache.close()
+
+
+@kinds
+def test_rows_of_one_batch_do_not_disturb_each_other(profile, tmp_path, spec):
+    requests = [chat(spec, letter * size, max_tokens=12) for letter, size in (("a", 5), ("b", 40))]
+    alone = [
+        SteppedEngine(profile, tmp_path / str(i), prompt_cache={"max_disk_bytes": 0})
+        .answer(request)
+        .text
+        for i, request in enumerate(requests)
+    ]
+    together = SteppedEngine(profile, tmp_path / "together")
+    asked = [together.ask(request) for request in requests]
+    together.finish(*asked)
+    assert [one.text for one in asked] == alone
