@@ -11,24 +11,20 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from apps.inference.engine import protocol
 from apps.inference.engine.config import EngineConfig
-from apps.inference.engine.errors import (
-    ContextLengthExceeded,
-    EngineFault,
-    InsufficientMemory,
-    ShuttingDown,
-)
+from apps.inference.engine.errors import EngineFault, ShuttingDown
+from apps.inference.engine.job import Job, answer_job, warm_job
 from apps.inference.engine.model_pool import ModelPool, PooledModel
-from apps.inference.engine.prompt_cache.cache import Hit, Mark, PromptCache
-from apps.inference.engine.sampling import RowSampler
+from apps.inference.engine.prompt_cache.cache import PromptCache
 from apps.inference.engine.scheduler import Chunk, Limits, Plan, Scheduler
 from apps.inference.engine.sequence import Call, Phase, Sequence
 from apps.inference.engine.snapshot import Snapshot, take_snapshot
-from apps.inference.engine.text.answer import AnswerText, Piece
-from apps.inference.engine.text.chat import ChatPrompt
+from apps.inference.engine.tokens import Tokens
 from apps.models.runtime.accelerator import AcceleratorProfile
 
 logger = logging.getLogger(__name__)
@@ -44,19 +40,6 @@ _MEMORY_SHARE = 0.75
 
 _BROKEN = "The engine failed while it answered; see logs/engine.log. Other requests go on."
 _STOPPED = "The engine is shutting down. Try again when the hub is up."
-
-
-@dataclass(eq=False)
-class Job:
-    """A request in work: its sequence, and what publishing its tokens needs."""
-
-    sequence: Sequence
-    call: Call
-    model: PooledModel
-    marks: tuple[Mark, ...]
-    sampler: RowSampler
-    text: AnswerText | None
-    """None for a warm-up."""
 
 
 @dataclass(frozen=True)
@@ -152,71 +135,64 @@ class Engine:
         self._last_step_at = time.monotonic()
 
     def _run(self, plan: Plan) -> Outcome:
-        runner = self._pool[plan.model].runner
-        if plan.prefilling is not None and plan.prefilling.started_at is None:
-            self._begin(self._jobs[plan.prefilling.id])
-        chunk = self._scheduler.chunk(plan)
-        if chunk is not None:
-            try:
-                runner.prefill(chunk)
-            except Exception:  # one prompt's failure must not end its neighbours
-                logger.exception("prefill failed")
-                self._fail(self._jobs[chunk.sequence.id], _broken())
-                chunk = None
-        return Outcome(plan, chunk, runner.decode())
+        chunk = None
+        if plan.prefilling is not None:
+            with self._contained(self._jobs[plan.prefilling.id]) as job:
+                if job.sequence.started_at is None:
+                    self._begin(job)
+                chunk = self._scheduler.chunk(plan)
+                job.model.runner.prefill(chunk)
+        return Outcome(plan, chunk, self._pool[plan.model].runner.decode())
 
     def _publish(self, outcome: Outcome) -> None:
-        finished = [job for job, ended in self._publish_tokens(outcome) if ended]
-        if outcome.chunk is not None:
-            self._publish_prefill(outcome.chunk)
+        finished = self._publish_tokens(outcome)
+        if outcome.chunk is not None and (job := self._jobs.get(outcome.chunk.sequence.id)):
+            with self._contained(job):
+                self._publish_prefill(job, outcome.chunk)
         for job in finished:
             self._remember(job, len(job.sequence.spelled))
             self._end(job)
 
     # --- publishing ---------------------------------------------------------
 
-    def _publish_tokens(self, outcome: Outcome) -> list[tuple[Job, bool]]:
-        """Send each row's text; the rows, with whether they ended."""
+    def _publish_tokens(self, outcome: Outcome) -> list[Job]:
+        """Send each row's text; the rows that ended."""
         now = time.monotonic()
-        published: list[tuple[Job, bool]] = []
+        finished: list[Job] = []
         for sequence, token in outcome.tokens:
-            job = self._jobs[sequence.id]
-            assert job.text is not None
-            sequence.first_token_at = sequence.first_token_at or now
-            sequence.generated.append(token)
-            self._generated += 1
-            piece = job.text.feed(token)
-            if piece.text:
-                job.call.emit(protocol.Delta(text=piece.text))
-            if piece.finish_reason is not None:
-                job.call.emit(_done(sequence, piece, now))
-            published.append((job, piece.finish_reason is not None))
-        return published
+            with self._contained(self._jobs[sequence.id]) as job:
+                if self._publish_token(job, token, now):
+                    finished.append(job)
+        return finished
 
-    def _publish_prefill(self, chunk: Chunk) -> None:
+    def _publish_token(self, job: Job, token: int, now: float) -> bool:
+        """Whether the answer ended with this token."""
+        assert job.text is not None
+        job.sequence.first_token_at = job.sequence.first_token_at or now
+        job.sequence.generated.append(token)
+        self._generated += 1
+        piece = job.text.feed(token)
+        if piece.text:
+            job.call.emit(protocol.Delta(text=piece.text))
+        if piece.finish_reason is not None:
+            job.call.emit(job.done(piece, now))
+        return piece.finish_reason is not None
+
+    def _publish_prefill(self, job: Job, chunk: Chunk) -> None:
         self._scheduler.prefilled(chunk)
-        job = self._jobs[chunk.sequence.id]
         if not chunk.is_last:
             job.call.emit(protocol.Prefill(done=chunk.stop, total=len(chunk.sequence.prompt)))
             if chunk.stop in chunk.sequence.stops:
                 self._remember(job, chunk.stop)
-            return
-        self._remember(job, len(chunk.sequence.prompt))
-        if job.text is None:
-            self._finish_warm_up(job)
-
-    def _finish_warm_up(self, job: Job) -> None:
-        sequence = job.sequence
-        entry = self._cache.entry_at(job.model.namespace, sequence.prompt)
-        job.call.emit(
-            protocol.Warmed(
-                entry_id=entry or "",
-                tokens=len(sequence.prompt),
-                cached_tokens=sequence.cached,
-                seconds=time.monotonic() - sequence.submitted_at,
-            )
-        )
-        self._end(job)
+        elif job.text is None:
+            self._remember(job, chunk.stop)
+            entry = self._cache.entry_at(job.model.namespace, chunk.sequence.prompt)
+            job.call.emit(job.warmed(entry or ""))
+            self._end(job)
+        elif not job.model.runner.needs_checkpoints:
+            # A row of such a model is one token further already, and its state
+            # can't be wound back; its checkpoint was taken a token before.
+            self._remember(job, chunk.stop)
 
     # --- requests -----------------------------------------------------------
 
@@ -246,9 +222,13 @@ class Engine:
     def _dispatch(self, request: protocol.Request, call: Call) -> None:
         match request:
             case protocol.Generate():
-                self._generate(request, call)
+                model = self._model(request.model, call)
+                budget = self._pool.kv_budget(request.model.digest)
+                self._admit(answer_job(request, call, model, kv_budget=budget))
             case protocol.Warm():
-                self._warm(request, call)
+                model = self._model(request.model, call)
+                budget = self._pool.kv_budget(request.model.digest)
+                self._admit(warm_job(request, call, model, kv_budget=budget))
             case protocol.LoadModel():
                 started = time.monotonic()
                 model = self._model(request.model, call)
@@ -270,28 +250,6 @@ class Engine:
         # Whoever asks next must see what this call did.
         self.snapshot = self._snapshot()
 
-    def _generate(self, request: protocol.Generate, call: Call) -> None:
-        model = self._model(request.model, call)
-        prompt = model.formatter.prompt(request.messages)
-        max_tokens = self._answer_room(model, len(prompt.tokens), request.sampling.max_tokens)
-        text = AnswerText(
-            model.loaded.tokenizer,
-            stops=request.sampling.stop,
-            end_tokens=model.loaded.tokenizer.eos_token_ids,
-            max_tokens=max_tokens,
-        )
-        sequence = Sequence(request.model.digest, request.client, prompt.tokens, max_tokens)
-        sampler = RowSampler(request.sampling)
-        self._admit(Job(sequence, call, model, _marks(prompt), sampler, text))
-
-    def _warm(self, request: protocol.Warm, call: Call) -> None:
-        model = self._model(request.model, call)
-        tokens = model.formatter.system_prefix(request.system_prompt)
-        self._answer_room(model, len(tokens), None)
-        mark = Mark("system", len(tokens), request.system_prompt[:120], request.pinned)
-        sequence = Sequence(request.model.digest, "warm-up", tokens, max_tokens=0)
-        self._admit(Job(sequence, call, model, (mark,), RowSampler(protocol.Sampling()), None))
-
     def _model(self, spec: protocol.ModelSpec, call: Call) -> PooledModel:
         if spec.digest not in self._pool:
             call.emit(protocol.Loading(model=spec.name))
@@ -301,23 +259,6 @@ class Engine:
             return self._pool.get(spec)
         finally:
             self._loading = None
-
-    def _answer_room(self, model: PooledModel, prompt: int, asked: int | None) -> int:
-        """Tokens the answer may have; raises where the prompt leaves no room for one."""
-        context = model.loaded.context_length
-        if prompt >= context or (asked is not None and prompt + asked > context):
-            wanted = f" and {asked} for the answer" if asked else ""
-            raise ContextLengthExceeded(
-                f"{model.spec.name} holds at most {context} tokens, but the prompt has {prompt}"
-                f"{wanted}. Shorten the messages or lower max_tokens."
-            )
-        budget = self._pool.kv_budget(model.spec.digest)
-        if prompt + (asked or 1) > budget:
-            raise InsufficientMemory(
-                f"There is memory for {budget} tokens of {model.spec.name}, but {prompt + (asked or 1)} "
-                "are needed. Unload other models, or shorten the prompt."
-            )
-        return asked or min(context, budget) - prompt
 
     def _admit(self, job: Job) -> None:
         self._scheduler.submit(job.sequence)
@@ -332,7 +273,7 @@ class Engine:
             exact = runner.needs_checkpoints
             hit = self._cache.lookup(job.model.namespace, sequence.prompt, exact=exact)
             sequence.cached = sequence.computed = hit.tokens
-            sequence.stops = _checkpoint_stops(job, hit) if exact else ()
+            sequence.stops = job.checkpoint_stops(hit) if exact else ()
             spans = hit.spans
         runner.begin(sequence, job.sampler, spans)
         job.call.emit(
@@ -342,19 +283,20 @@ class Engine:
     # --- endings ------------------------------------------------------------
 
     def _remember(self, job: Job, computed: int) -> None:
-        """File the KV of a sequence's first ``computed`` tokens in the prompt cache."""
+        """File a sequence's first ``computed`` tokens in the prompt cache, if that works."""
         if not job.model.runner.cacheable or not computed:
             return
-        tokens = job.sequence.spelled[:computed]
-        marks = [mark for mark in job.marks if mark.end <= computed]
-        if job.text is not None:
-            marks.append(Mark("conversation", computed, job.marks[-1].preview))
-        exact = job.model.runner.needs_checkpoints
-        covered = self._cache.covered(job.model.namespace, tokens, exact=exact)
-        span = (
-            job.model.runner.span(job.sequence, covered, computed) if covered < computed else None
-        )
-        self._cache.remember(job.model.namespace, tokens, span, model=job.model.spec, marks=marks)
+        try:
+            self._file(job, job.sequence.spelled[:computed])
+        except Exception:  # what can't be cached must not cost the answer
+            logger.exception("prompt cache: a prompt could not be filed")
+
+    def _file(self, job: Job, tokens: Tokens) -> None:
+        runner, namespace = job.model.runner, job.model.namespace
+        covered = self._cache.covered(namespace, tokens, exact=runner.needs_checkpoints)
+        span = runner.span(job.sequence, covered, len(tokens)) if covered < len(tokens) else None
+        marks = job.marks_within(len(tokens))
+        self._cache.remember(namespace, tokens, span, model=job.model.spec, marks=marks)
 
     def _drop_cancelled(self) -> None:
         for job in [job for job in self._jobs.values() if job.call.cancelled]:
@@ -368,6 +310,15 @@ class Engine:
             self._remember(job, sequence.computed)
         elif sequence.phase is Phase.DECODE:
             self._remember(job, len(sequence.spelled))
+
+    @contextmanager
+    def _contained(self, job: Job) -> Iterator[Job]:
+        """A failure inside ends this job alone; its neighbours go on."""
+        try:
+            yield job
+        except Exception:
+            logger.exception("an answer of %s failed", job.model.spec.name)
+            self._fail(job, _broken())
 
     def _fail(self, job: Job, event: protocol.Failed) -> None:
         job.call.emit(event)
@@ -404,45 +355,6 @@ def _limits(config: EngineConfig, profile: AcceleratorProfile) -> Limits:
     # chunks are no faster; a GPU needs larger ones to be busy.
     chunk = 128 if profile.backend == "cpu" else 1024
     return Limits(config.max_batch, config.max_queue, chunk, chunk // 4)
-
-
-def _checkpoint_stops(job: Job, hit: Hit) -> tuple[int, ...]:
-    """Where to take checkpoints on the way through a prompt.
-
-    At the end of its system prompt, where it parted from what is cached (others
-    may part there too), and one token before its end, for an exact repeat.
-    """
-    last = len(job.sequence.prompt) - 1
-    wanted = {mark.end for mark in job.marks} | {hit.matched, last}
-    return tuple(sorted(stop for stop in wanted if hit.tokens < stop <= last))
-
-
-def _marks(prompt: ChatPrompt) -> tuple[Mark, ...]:
-    conversation = Mark("conversation", len(prompt.tokens), prompt.preview)
-    if not prompt.system_tokens:
-        return (conversation,)
-    return (Mark("system", prompt.system_tokens, prompt.system_preview), conversation)
-
-
-def _done(sequence: Sequence, piece: Piece, now: float) -> protocol.Done:
-    assert piece.finish_reason is not None
-    first = sequence.first_token_at or now
-    decode = now - first
-    tokens = len(sequence.generated)
-    return protocol.Done(
-        finish_reason=piece.finish_reason,
-        usage=protocol.Usage(
-            prompt_tokens=len(sequence.prompt),
-            completion_tokens=tokens,
-            cached_tokens=sequence.cached,
-        ),
-        timings=protocol.Timings(
-            queued=(sequence.started_at or now) - sequence.submitted_at,
-            time_to_first_token=first - sequence.submitted_at,
-            decode=decode,
-            tokens_per_second=(tokens - 1) / decode if decode > 0 else 0.0,
-        ),
-    )
 
 
 def _broken() -> protocol.Failed:

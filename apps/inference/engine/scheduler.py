@@ -10,8 +10,8 @@ Contracts
 - Several prompts are prefilled in turns, so that a short one need not wait for a
   long one. A prompt that shares a long beginning with one in prefill waits for
   it instead: it will find the shared KV in the prompt cache.
-- The KV tokens reserved by admitted sequences never exceed ``kv_budget(model)``,
-  except that one sequence is always admitted to an idle model.
+- A sequence is admitted while the KV tokens reserved by a model's sequences stay
+  within ``kv_budget(model)``; to an idle model, one always is.
 """
 
 from __future__ import annotations
@@ -133,11 +133,10 @@ class Scheduler:
             decoding=tuple(row for row in rows if row.phase is Phase.DECODE),
         )
 
-    def chunk(self, plan: Plan) -> Chunk | None:
+    def chunk(self, plan: Plan) -> Chunk:
         """The piece of prompt to prefill in this step, once it is known what was cached."""
         sequence = plan.prefilling
-        if sequence is None:
-            return None
+        assert sequence is not None
         limits = self._limits
         size = limits.busy_chunk_tokens if plan.decoding else limits.chunk_tokens
         start = sequence.computed

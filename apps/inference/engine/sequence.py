@@ -11,6 +11,12 @@ from enum import Enum
 
 from apps.inference.engine import protocol
 
+_USUAL_ANSWER = 1024
+"""Tokens of an answer of usual length."""
+
+_AHEAD = 512
+"""Tokens kept free for an answer that has grown longer than that."""
+
 _ids = itertools.count(1)
 
 
@@ -70,8 +76,13 @@ class Sequence:
 
     @property
     def reserved_tokens(self) -> int:
-        """The KV tokens it may come to hold."""
-        return len(self.prompt) + self.max_tokens
+        """The KV tokens to keep free for it: its prompt, and an answer of usual length.
+
+        Answers that nobody limited rarely fill the context. Keeping all of it free
+        for each would let a large context serve one request at a time.
+        """
+        answer = max(_USUAL_ANSWER, len(self.generated) + _AHEAD)
+        return len(self.prompt) + min(self.max_tokens, answer)
 
     @property
     def spelled(self) -> tuple[int, ...]:

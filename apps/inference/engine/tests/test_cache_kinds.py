@@ -140,6 +140,17 @@ def test_warm_answers_are_cold_answers(profile, tmp_path, spec):
 
 
 @kinds
+def test_a_prompt_that_goes_on_otherwise_is_answered_as_if_cold(profile, tmp_path, spec):
+    """The second prompt parts from the first exactly where that one's answer began."""
+    warm, cold = (SteppedEngine(profile, tmp_path / name) for name in ("warm", "cold"))
+    warm.answer(chat(spec, "hello", system=SYSTEM, max_tokens=9))
+    request = chat(spec, "hello", "QQQ said somebody else", "and?", system=SYSTEM, max_tokens=9)
+    one, other = warm.answer(request), cold.answer(request)
+    assert one.text == other.text
+    assert one.last.usage.cached_tokens > len(SYSTEM)
+
+
+@kinds
 def test_a_restarted_engine_is_warm_from_disk(profile, tmp_path, spec):
     first = SteppedEngine(profile, tmp_path)
     cold = first.answer(chat(spec, "hello", system=SYSTEM))

@@ -141,9 +141,10 @@ def test_a_prompt_too_long_is_refused_with_the_numbers(engine, tiny):
     assert str(CONTEXT) in asked.last.message
 
 
-def test_an_answer_that_would_not_fit_is_refused(engine, tiny):
-    asked = engine.answer(chat(tiny, "x" * 100, max_tokens=CONTEXT))
-    assert asked.last.code == "context_length_exceeded"
+def test_an_answer_longer_than_the_context_is_cut_to_it(engine, tiny):
+    asked = engine.answer(chat(tiny, "x" * 480, max_tokens=10 * CONTEXT, temperature=1.5, seed=3))
+    usage = asked.last.usage
+    assert usage.prompt_tokens + usage.completion_tokens <= CONTEXT
 
 
 def test_an_unbounded_answer_ends_with_the_context(engine, tiny):
@@ -174,6 +175,21 @@ def test_a_failing_prefill_ends_its_own_request_only(engine, tiny, monkeypatch):
     engine.finish(bystander, victim)
     assert victim.last.code == "internal_error"
     assert bystander.last.event == "done"
+
+
+def test_a_failure_while_text_is_made_ends_its_own_request_only(engine, tiny, monkeypatch):
+    bystander = engine.ask(chat(tiny, "bystander", max_tokens=20))
+    victim = engine.ask(chat(tiny, "victim", max_tokens=20))
+    (job,) = (job for job in engine.engine._jobs.values() if job.call is victim.call)
+    monkeypatch.setattr(job.text, "feed", lambda token: 1 / 0)
+    engine.finish(bystander, victim)
+    assert victim.last.code == "internal_error"
+    assert bystander.last.event == "done"
+
+
+def test_a_prompt_that_cannot_be_cached_is_answered_all_the_same(engine, tiny, monkeypatch):
+    monkeypatch.setattr(engine.engine._cache, "remember", lambda *args, **options: 1 / 0)
+    assert engine.answer(chat(tiny, "hello")).last.event == "done"
 
 
 def test_a_failing_decode_leaves_the_engine_able_to_answer(engine, tiny, monkeypatch):

@@ -26,9 +26,10 @@ def turn(scheduler):
     plan = scheduler.schedule()
     if plan is None:
         return None, None
+    if plan.prefilling is None:
+        return plan, None
     chunk = scheduler.chunk(plan)
-    if chunk is not None:
-        scheduler.prefilled(chunk)
+    scheduler.prefilled(chunk)
     return plan, chunk
 
 

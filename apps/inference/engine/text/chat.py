@@ -13,7 +13,7 @@ from apps.inference.engine.errors import ChatTemplateFailed
 from apps.inference.engine.protocol import Message
 from apps.inference.engine.tokens import Tokens, agreement
 
-_PREVIEW_CHARACTERS = 120
+PREVIEW_CHARACTERS = 120
 _REMEMBERED_SYSTEM_PROMPTS = 64
 
 # For base models, which come without a chat template.
@@ -51,8 +51,8 @@ class ChatFormatter:
             # A template may place the system prompt late, or drop it after some
             # turns: only what this very prompt begins with counts.
             system_tokens=agreement(prefix, tokens),
-            system_preview=system[:_PREVIEW_CHARACTERS],
-            preview=asked[:_PREVIEW_CHARACTERS],
+            system_preview=system[:PREVIEW_CHARACTERS],
+            preview=asked[:PREVIEW_CHARACTERS],
         )
 
     def system_prefix(self, system: str) -> Tokens:

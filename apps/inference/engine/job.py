@@ -1,0 +1,126 @@
+"""A job: a request that was accepted, with all it takes to compute and publish it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from apps.inference.engine import protocol
+from apps.inference.engine.errors import ContextLengthExceeded, InsufficientMemory
+from apps.inference.engine.model_pool import PooledModel
+from apps.inference.engine.prompt_cache.cache import Hit, Mark
+from apps.inference.engine.sampling import RowSampler
+from apps.inference.engine.sequence import Call, Sequence
+from apps.inference.engine.text.answer import AnswerText, Piece
+from apps.inference.engine.text.chat import PREVIEW_CHARACTERS, ChatPrompt
+
+
+@dataclass(eq=False)
+class Job:
+    sequence: Sequence
+    call: Call
+    model: PooledModel
+    marks: tuple[Mark, ...]
+    """The ends in its prompt that are worth a prompt cache entry, in ascending order."""
+    sampler: RowSampler
+    text: AnswerText | None
+    """None for a warm-up."""
+
+    def marks_within(self, computed: int) -> list[Mark]:
+        """What to file the first ``computed`` tokens under."""
+        marks = [mark for mark in self.marks if mark.end <= computed]
+        if self.text is not None:
+            marks.append(Mark("conversation", computed, self.marks[-1].preview))
+        return marks
+
+    def checkpoint_stops(self, hit: Hit) -> tuple[int, ...]:
+        """Where to take checkpoints on the way through the prompt.
+
+        At the end of its system prompt, where it parted from what is cached (others
+        may part there too), and one token before its end, for an exact repeat.
+        """
+        last = len(self.sequence.prompt) - 1
+        wanted = {mark.end for mark in self.marks} | {hit.matched, last}
+        return tuple(sorted(stop for stop in wanted if hit.tokens < stop <= last))
+
+    def done(self, piece: Piece, now: float) -> protocol.Done:
+        """The last event of an answer that ended with ``piece``."""
+        assert piece.finish_reason is not None
+        sequence = self.sequence
+        first = sequence.first_token_at or now
+        tokens, decode = len(sequence.generated), now - first
+        return protocol.Done(
+            finish_reason=piece.finish_reason,
+            usage=protocol.Usage(
+                prompt_tokens=len(sequence.prompt),
+                completion_tokens=tokens,
+                cached_tokens=sequence.cached,
+            ),
+            timings=protocol.Timings(
+                queued=(sequence.started_at or now) - sequence.submitted_at,
+                time_to_first_token=first - sequence.submitted_at,
+                decode=decode,
+                tokens_per_second=(tokens - 1) / decode if decode > 0 else 0.0,
+            ),
+        )
+
+    def warmed(self, entry_id: str) -> protocol.Warmed:
+        """The last event of a warm-up."""
+        return protocol.Warmed(
+            entry_id=entry_id,
+            tokens=len(self.sequence.prompt),
+            cached_tokens=self.sequence.cached,
+            seconds=time.monotonic() - self.sequence.submitted_at,
+        )
+
+
+def answer_job(
+    request: protocol.Generate, call: Call, model: PooledModel, *, kv_budget: int
+) -> Job:
+    """Raises ContextLengthExceeded, InsufficientMemory or ChatTemplateFailed."""
+    prompt = model.formatter.prompt(request.messages)
+    room = _room(model, len(prompt.tokens), kv_budget)
+    max_tokens = min(request.sampling.max_tokens or room, room)
+    tokenizer = model.loaded.tokenizer
+    text = AnswerText(
+        tokenizer,
+        stops=request.sampling.stop,
+        end_tokens=tokenizer.eos_token_ids,
+        max_tokens=max_tokens,
+    )
+    sequence = Sequence(request.model.digest, request.client, prompt.tokens, max_tokens)
+    return Job(sequence, call, model, _marks(prompt), RowSampler(request.sampling), text)
+
+
+def warm_job(request: protocol.Warm, call: Call, model: PooledModel, *, kv_budget: int) -> Job:
+    """Raises ContextLengthExceeded, InsufficientMemory or ChatTemplateFailed."""
+    tokens = model.formatter.system_prefix(request.system_prompt)
+    _room(model, len(tokens), kv_budget)
+    preview = request.system_prompt[:PREVIEW_CHARACTERS]
+    mark = Mark("system", len(tokens), preview, request.pinned)
+    sequence = Sequence(request.model.digest, "warm-up", tokens, max_tokens=0)
+    return Job(sequence, call, model, (mark,), RowSampler(protocol.Sampling()), None)
+
+
+def _room(model: PooledModel, prompt: int, kv_budget: int) -> int:
+    """Tokens left for an answer; raises where the prompt leaves none."""
+    context = model.loaded.context_length
+    if prompt >= context:
+        raise ContextLengthExceeded(
+            f"The prompt has {prompt} tokens; {model.spec.name} holds at most {context}, the "
+            "answer included. Shorten the messages."
+        )
+    if prompt >= kv_budget:
+        raise InsufficientMemory(
+            f"The prompt has {prompt} tokens; there is memory for {kv_budget} of "
+            f"{model.spec.name}. Unload other models, shorten the messages, or raise "
+            "MLXHUB_MEMORY_CEILING_GB."
+        )
+    return min(context, kv_budget) - prompt
+
+
+def _marks(prompt: ChatPrompt) -> tuple[Mark, ...]:
+    conversation = Mark("conversation", len(prompt.tokens), prompt.preview)
+    if not prompt.system_tokens:
+        return (conversation,)
+    return (Mark("system", prompt.system_tokens, prompt.system_preview), conversation)
