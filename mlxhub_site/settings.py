@@ -7,6 +7,7 @@ Apps read it as ``django.conf.settings.HUB``. Django's own settings follow from 
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 from typing import Literal
@@ -19,8 +20,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 BASE_DIR = Path(__file__).resolve().parent.parent
 PACKAGE_DIR = Path(__file__).resolve().parent
 
-GIB = 1024**3
-
 
 class HubSettings(BaseSettings):
     """The hub's configuration. A wrong value stops the start with pydantic's message."""
@@ -31,7 +30,7 @@ class HubSettings(BaseSettings):
         default=Path("~/.mlx-hub"), description="Data folder; everything in it is the hub's own."
     )
     host: str = Field(default="127.0.0.1", description="Address the web server binds to.")
-    port: int = Field(default=8080, ge=0, le=65535, description="Port the web server binds to.")
+    port: int = Field(default=8080, ge=1, le=65535, description="Port the web server binds to.")
     debug: bool = Field(default=False, description="Django's debug pages; for development only.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much the processes log."
@@ -52,6 +51,9 @@ class HubSettings(BaseSettings):
     )
     memory_ceiling_gb: float | None = Field(
         default=None, gt=0, description="Memory the engine may use; empty: three quarters."
+    )
+    model_ttl_minutes: float = Field(
+        default=60, ge=0, description="Idle models are unloaded after this; 0 keeps them."
     )
     max_batch: int = Field(default=16, ge=1, description="Sequences the engine decodes at once.")
     max_queue: int = Field(
@@ -107,8 +109,11 @@ def _secret_key(path: Path) -> str:
     """The installation's own key, made on first use and readable by its owner alone."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(50))
+        # Whole or not at all: Django takes no empty key, and would not start again.
+        new = path.with_suffix(f".{os.getpid()}")
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_urlsafe(50))
+        new.replace(path)
     return path.read_text()
 
 

@@ -22,6 +22,7 @@ def engine_config() -> EngineConfig:
         ),
         max_batch=hub.max_batch,
         max_queue=hub.max_queue,
+        model_ttl_seconds=hub.model_ttl_minutes * 60,
         memory_ceiling_bytes=int(ceiling * GIB) if ceiling else None,
         log_level=hub.log_level.upper(),
     )

@@ -35,6 +35,8 @@ class EngineConfig(BaseModel):
     """Requests that may wait; one more is refused."""
     memory_ceiling_bytes: int | None = None
     """Bytes for weights, live KV and prompt cache; None: three quarters of the memory."""
+    model_ttl_seconds: float = 3600.0
+    """Idle models are unloaded after this time; 0 keeps them."""
     drain_seconds: float = 5.0
     """How long running answers may go on after the engine was told to stop."""
     log_level: str = "INFO"

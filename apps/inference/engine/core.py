@@ -112,6 +112,8 @@ class Engine:
         self._take_requests(wait=wait)
         self._drop_cancelled()
         self.step()
+        if self._config.model_ttl_seconds:
+            self._pool.unload_idle(self._config.model_ttl_seconds)
         self._show()
 
     def _show(self) -> None:
@@ -331,6 +333,7 @@ class Engine:
                 self._fail(job, _broken())
 
     def _end(self, job: Job) -> None:
+        job.model.last_used_at = time.time()
         self._scheduler.finish(job.sequence)
         job.model.runner.remove([job.sequence])
         del self._jobs[job.sequence.id]

@@ -93,6 +93,13 @@ class ModelPool:
             )
         self._drop(digest)
 
+    def unload_idle(self, ttl: float) -> None:
+        """Unload what nobody has used for ``ttl`` seconds."""
+        before = time.time() - ttl
+        for model in list(self):
+            if model.last_used_at < before and not self._busy(model.spec.digest):
+                self._drop(model.spec.digest)
+
     def kv_budget(self, digest: str) -> int:
         """KV tokens that this model's sequences may hold together."""
         free = self._ceiling - self._cache_bytes - self._weights_bytes()

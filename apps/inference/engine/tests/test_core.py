@@ -269,6 +269,16 @@ def test_a_busy_model_is_not_unloaded_and_an_idle_one_is(engine, tiny):
     assert engine.answer(protocol.UnloadModel(digest=tiny.digest)).last.code == "model_not_loaded"
 
 
+def test_a_model_nobody_uses_is_unloaded_after_its_time(profile, tmp_path, tiny):
+    engine = SteppedEngine(profile, tmp_path, model_ttl_seconds=100)
+    engine.answer(chat(tiny, "hello"))
+    engine.engine.turn(wait=False)
+    (model,) = engine.engine._pool
+    model.last_used_at -= 101
+    engine.engine.turn(wait=False)
+    assert engine.engine.snapshot.status.models == ()
+
+
 def test_a_restarted_engine_is_warm_from_disk(profile, tmp_path, tiny):
     first = SteppedEngine(profile, tmp_path)
     cold = first.answer(chat(tiny, "hello", system=SYSTEM))
