@@ -1,7 +1,7 @@
 """mlx-lm's own batch loop in a process of its own, as the yardstick for decoding.
 
 Reads one JSON job per line from standard input: the model's folder comes as the
-argument, a job names prompts (token ids) and how many tokens to generate.
+argument, a job names chats and how many tokens to generate.
 Answers each with the times at which every row got its tokens. Same weights,
 same precision, same BLAS as the hub's engine: both load through the runtime.
 """
@@ -17,16 +17,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.client import Chat
+
 
 class BareLoop:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def generate(self, prompts: list[str], *, max_tokens: int) -> list[list[float]]:
-        """Token times of each prompt's row, in seconds on one clock."""
+    def generate(self, chats: list[Chat], *, max_tokens: int) -> list[list[float]]:
+        """Token times of each chat's row, in seconds on one clock."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        job = {"prompts": prompts, "max_tokens": max_tokens}
+        job = {"chats": chats, "max_tokens": max_tokens}
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
         times: list[list[float]] = json.loads(self._process.stdout.readline())
@@ -59,10 +61,8 @@ def _serve(folder: Path) -> None:
     for line in sys.stdin:
         job = json.loads(line)
         prompts = [
-            loaded.tokenizer.apply_chat_template(
-                [{"role": "user", "content": prompt}], add_generation_prompt=True
-            )
-            for prompt in job["prompts"]
+            loaded.tokenizer.apply_chat_template(chat, add_generation_prompt=True)
+            for chat in job["chats"]
         ]
         print(json.dumps(_generate(loaded, prompts, job["max_tokens"])), flush=True)
 

@@ -1,0 +1,68 @@
+"""The hub against mlx-lm's server, alternating, each round with prompts new to both."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from benchmarks.client import Answer, ChatServer
+from benchmarks.figures import Figure, median_figure
+from benchmarks.measures import DECODE_TOKENS, decode_rate
+from benchmarks.prompts import SYSTEM_TOKENS, long_system_prompt, next_turn, story, with_system
+
+_CLIENTS = 8
+
+
+def time_to_first_token(hub: ChatServer, other: ChatServer, rounds: int) -> Iterable[Figure]:
+    ours: dict[str, list[float]] = defaultdict(list)
+    theirs: dict[str, list[float]] = defaultdict(list)
+    for salt in range(rounds):
+        for server, times in ((hub, ours), (other, theirs)):
+            for name, answer in _conversation(server, long_system_prompt(salt)):
+                times[name].append(answer.time_to_first_token)
+    limits = {"cold": 0.8, "same system prompt": 0.5, "exact repeat": 0.5, "next turn": 0.5}
+    for name, limit in limits.items():
+        yield median_figure(
+            f"TTFT hub / mlx_lm.server, {SYSTEM_TOKENS} tokens, {name}",
+            ours[name],
+            theirs[name],
+            "s",
+            at_most=limit,
+        )
+
+
+def _conversation(server: ChatServer, system: str) -> Iterable[tuple[str, Answer]]:
+    opening = with_system(system, "Which rule is the first?")
+    first = server.ask(opening, max_tokens=8)
+    yield "cold", first
+    question = with_system(system, "What does a station report?")
+    yield "same system prompt", server.ask(question, max_tokens=8)
+    yield "exact repeat", server.ask(question, max_tokens=8)
+    yield "next turn", server.ask(next_turn(opening, first.text, "And the next?"), max_tokens=8)
+
+
+def throughput(hub: ChatServer, other: ChatServer, rounds: int) -> Iterable[Figure]:
+    for clients, limit in ((1, 1.1), (_CLIENTS, 1.2)):
+        ours: list[float] = []
+        theirs: list[float] = []
+        waits: dict[int, list[float]] = defaultdict(list)
+        for salt in range(rounds):
+            chats = [story(1000 + salt, client) for client in range(clients)]
+            for server, rates in ((hub, ours), (other, theirs)):
+                answers = server.ask_together(chats, max_tokens=DECODE_TOKENS)
+                rates.append(decode_rate([answer.token_times for answer in answers]))
+                waits[server.port].append(max(a.time_to_first_token for a in answers))
+        yield median_figure(
+            f"decode hub / mlx_lm.server, {clients} client(s)",
+            ours,
+            theirs,
+            "tok/s",
+            at_least=limit,
+        )
+        yield median_figure(
+            f"longest TTFT hub / mlx_lm.server, {clients} client(s)",
+            waits[hub.port],
+            waits[other.port],
+            "s",
+            at_most=1.0,
+        )

@@ -1,0 +1,90 @@
+"""mlx-lm's own server on the same weights, in the same precision, with the same BLAS.
+
+`python -m benchmarks.mlx_lm_server FOLDER PORT` prepares the accelerator as the
+hub does, writes the weights as the hub's engine holds them to a temporary
+folder, and serves that.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.client import ChatServer
+from tests.hub_process import until
+
+
+@contextmanager
+def mlx_lm_server(model: Path) -> Iterator[ChatServer]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.mlx_lm_server", str(model), str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: _answers(port), seconds=120)
+        server = ChatServer(port, "default_model")
+        server.ask([{"role": "user", "content": "Hello"}], max_tokens=4)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/v1/models")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _serve(model: Path, port: str) -> None:
+    from apps.models.runtime import accelerator
+
+    profile = accelerator.prepare()
+    with tempfile.TemporaryDirectory() as folder:
+        _write_as_held(model, Path(folder), profile)
+        from mlx_lm import server
+
+        sys.argv = ["server", "--model", folder, "--port", port, "--log-level", "ERROR"]
+        server.main()
+
+
+def _write_as_held(model: Path, folder: Path, profile: object) -> None:
+    """The model with its weights dequantised, where the hub computes with them so."""
+    import mlx.core as mx
+    from mlx.utils import tree_flatten
+
+    from apps.models.runtime import loading
+    from apps.models.runtime.accelerator import AcceleratorProfile
+
+    assert isinstance(profile, AcceleratorProfile)
+    loaded = loading.load(model, profile)
+    weights = dict(tree_flatten(loaded.model.parameters()))
+    mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
+    config = json.loads((model / "config.json").read_text())
+    if profile.compute_float32:
+        for key in ("quantization", "quantization_config"):
+            config.pop(key, None)
+    (folder / "config.json").write_text(json.dumps(config))
+    for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+        shutil.copy(model / name, folder / name)
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]), sys.argv[2])
