@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apps.inference.engine import protocol
 from apps.inference.engine.config import EngineConfig
@@ -46,8 +46,7 @@ _STOPPED = "The engine is shutting down. Try again when the hub is up."
 class Outcome:
     """What a step computed."""
 
-    plan: Plan
-    chunk: Chunk | None
+    chunks: tuple[Chunk, ...]
     tokens: list[tuple[Sequence, int]]
 
 
@@ -137,20 +136,24 @@ class Engine:
         self._last_step_at = time.monotonic()
 
     def _run(self, plan: Plan) -> Outcome:
-        chunk = None
-        if plan.prefilling is not None:
-            with self._contained(self._jobs[plan.prefilling.id]) as job:
-                if job.sequence.started_at is None:
+        runner = self._pool[plan.model].runner
+        for sequence in plan.prefilling:
+            if sequence.started_at is None:
+                with self._contained(self._jobs[sequence.id]) as job:
                     self._begin(job)
-                chunk = self._scheduler.chunk(plan)
-                job.model.runner.prefill(chunk)
-        return Outcome(plan, chunk, self._pool[plan.model].runner.decode())
+        begun = tuple(row for row in plan.prefilling if row.phase is Phase.PREFILL)
+        chunks = self._scheduler.chunks(replace(plan, prefilling=begun))
+        if chunks:
+            with self._contained(*(self._jobs[chunk.sequence.id] for chunk in chunks)):
+                runner.prefill(chunks)
+        return Outcome(chunks, runner.decode())
 
     def _publish(self, outcome: Outcome) -> None:
         finished = self._publish_tokens(outcome)
-        if outcome.chunk is not None and (job := self._jobs.get(outcome.chunk.sequence.id)):
-            with self._contained(job):
-                self._publish_prefill(job, outcome.chunk)
+        for chunk in outcome.chunks:
+            if job := self._jobs.get(chunk.sequence.id):
+                with self._contained(job):
+                    self._publish_prefill(job, chunk)
         for job in finished:
             self._remember(job, len(job.sequence.spelled))
             self._end(job)
@@ -314,13 +317,14 @@ class Engine:
             self._remember(job, len(sequence.spelled))
 
     @contextmanager
-    def _contained(self, job: Job) -> Iterator[Job]:
-        """A failure inside ends this job alone; its neighbours go on."""
+    def _contained(self, *jobs: Job) -> Iterator[Job]:
+        """A failure inside ends these jobs alone; their neighbours go on."""
         try:
-            yield job
+            yield jobs[0]
         except Exception:
-            logger.exception("an answer of %s failed", job.model.spec.name)
-            self._fail(job, _broken())
+            logger.exception("a request failed")
+            for job in jobs:
+                self._fail(job, _broken())
 
     def _fail(self, job: Job, event: protocol.Failed) -> None:
         job.call.emit(event)

@@ -1,8 +1,7 @@
 """The batch runner: one model's forward passes over mlx-lm's batch caches.
 
-A prompt is prefilled alone, chunk by chunk, in a cache of its own; its first
-token is sampled from the last chunk's logits, and the row joins the batch. The
-batch is pipelined: while a step's tokens are read, the next step's forward pass
+A prompt is prefilled chunk by chunk in a cache of its own; its first token is
+sampled from the last chunk's logits, and the row joins the batch. The batch is pipelined: while a step's tokens are read, the next step's forward pass
 is already being computed, so a row that ends costs one row of one pass.
 """
 
@@ -65,20 +64,56 @@ class BatchRunner:
             else make_prompt_cache(self._model)
         )
 
-    def prefill(self, chunk: Chunk) -> None:
-        """Compute one chunk's KV; after the last one the sequence is ready to decode."""
-        sequence, cache = chunk.sequence, self._prefills[chunk.sequence.id]
-        tokens = mx.array(sequence.prompt[chunk.start : chunk.stop])[None]
-        logits = self._model(tokens, cache=cache)
-        if not chunk.is_last or sequence.max_tokens == 0:
+    def prefill(self, chunks: Rows[Chunk]) -> None:
+        """Compute chunks: one of any kind, or the last ones of several sequences.
+
+        After its last chunk a sequence is ready to decode; a warm-up stays as it is.
+        """
+        first = chunks[0]
+        if len(chunks) > 1:
+            self._prefill_together(chunks)
+        elif first.starts_answer:
+            self._prefill_last(first)
+        else:
             # Evaluating the KV alone leaves the output projection uncomputed.
-            mx.eval([layer.state for layer in cache])
-            return
-        first = sample(logits[:, -1, :], [self._samplers[sequence.id]])
+            self._forward(first)
+            mx.eval([layer.state for layer in self._prefills[first.sequence.id]])
+
+    def _forward(self, chunk: Chunk) -> mx.array:
+        """The logits of one chunk, shape (1, tokens, vocabulary), not evaluated."""
+        tokens = mx.array(chunk.sequence.prompt[chunk.start : chunk.stop])[None]
+        logits: mx.array = self._model(tokens, cache=self._prefills[chunk.sequence.id])
+        return logits
+
+    def _prefill_last(self, chunk: Chunk) -> None:
+        sequence = chunk.sequence
+        first = sample(self._forward(chunk)[:, -1, :], [self._samplers[sequence.id]])
+        cache = self._prefills.pop(sequence.id)
         mx.eval(first, [layer.state for layer in cache])
-        self._join(sequence, cache, first)
-        # A prompt's intermediate buffers fit no later step; free them.
-        mx.clear_cache()
+        self._join([sequence], [type(layer).merge([layer]) for layer in cache], first)
+
+    def _prefill_together(self, chunks: Rows[Chunk]) -> None:
+        """The last chunks of several sequences in one pass, the shorter ones padded."""
+        sequences = [chunk.sequence for chunk in chunks]
+        caches = [self._prefills.pop(sequence.id) for sequence in sequences]
+        batch = [type(layers[0]).merge(list(layers)) for layers in zip(*caches, strict=True)]
+        lengths = [chunk.length for chunk in chunks]
+        padding = [max(lengths) - length for length in lengths]
+        tokens = mx.array(
+            [
+                [*chunk.sequence.prompt[chunk.start : chunk.stop], *[0] * pad]
+                for chunk, pad in zip(chunks, padding, strict=True)
+            ]
+        )
+        for layer in batch:
+            layer.prepare(lengths=lengths, right_padding=padding)
+        logits = self._model(tokens, cache=batch)
+        last = logits[mx.arange(len(chunks)), mx.array(lengths) - 1]
+        first = sample(last, [self._samplers[sequence.id] for sequence in sequences])
+        for layer in batch:
+            layer.finalize()
+        mx.eval(first, [layer.state for layer in batch])
+        self._join(sequences, batch, first)
 
     def decode(self) -> list[tuple[Sequence, int]]:
         """The next token of every row; starts computing the one after."""
@@ -126,13 +161,14 @@ class BatchRunner:
             layer.filter(index)
         self._next = self._next[index]
 
-    def _join(self, sequence: Sequence, cache: list[Any], first: mx.array) -> None:
-        del self._prefills[sequence.id]
-        joining = [type(layer).merge([layer]) for layer in cache]
-        self._rows.append(sequence)
+    def _join(self, sequences: Rows[Sequence], cache: list[Any], first: mx.array) -> None:
+        """Let prefilled sequences decode from the next step on."""
+        self._rows.extend(sequences)
         if self._next is None:
-            self._cache, self._next = joining, first
-            return
-        for layer, other in zip(self._cache, joining, strict=True):
-            layer.extend(other)
-        self._next = mx.concatenate([self._next, first])
+            self._cache, self._next = cache, first
+        else:
+            for layer, other in zip(self._cache, cache, strict=True):
+                layer.extend(other)
+            self._next = mx.concatenate([self._next, first])
+        # A prompt's intermediate buffers fit no later step; free them.
+        mx.clear_cache()

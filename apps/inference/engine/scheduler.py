@@ -2,8 +2,8 @@
 
 Contracts
 - ``submit`` queues a sequence or raises QueueFull; nothing else raises.
-- ``schedule`` names the next step's work: at most one model, at most one chunk
-  of one prompt, and every decoding row of that model.
+- ``schedule`` names the next step's work: at most one model, a chunk of one
+  prompt or the short remainders of several, and every decoding row of that model.
 - A sequence is in exactly one of waiting, prefill, decode until ``finish``.
 - Clients take turns: a client with many waiting requests gets no more turns
   than one with a single request. Nobody overtakes a request that waits for room.
@@ -28,6 +28,9 @@ RETRY_AFTER = 5.0
 """Seconds a caller is asked to wait when the queue is full."""
 
 
+_SHORT_TOKENS = 64
+"""Rests of prompts up to this length are prefilled together."""
+
 _WORTH_WAITING_TOKENS = 64
 """A shared beginning of this length costs more to compute twice than to wait for."""
 
@@ -41,8 +44,17 @@ class Chunk:
     stop: int
 
     @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+    @property
     def is_last(self) -> bool:
         return self.stop == len(self.sequence.prompt)
+
+    @property
+    def starts_answer(self) -> bool:
+        """Whether its last logits give the answer's first token; a warm-up has none."""
+        return self.is_last and self.sequence.max_tokens > 0
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,8 @@ class Plan:
     """One step's work for one model."""
 
     model: str
-    prefilling: Sequence | None
+    prefilling: tuple[Sequence, ...]
+    """In the order of their turns."""
     decoding: tuple[Sequence, ...]
 
 
@@ -62,7 +75,7 @@ class Limits:
     """Prompt tokens per step while nothing decodes."""
     busy_chunk_tokens: int
     """Prompt tokens per step while other answers wait for their next token."""
-    max_prefills: int = 4
+    max_prefills: int = 8
     """Prompts that take turns; more of them would only lengthen each other's wait."""
 
 
@@ -116,39 +129,55 @@ class Scheduler:
 
     def schedule(self) -> Plan | None:
         """The next step, or None where there is nothing to do."""
-        self._admit()
+        while self._admit():
+            pass
         if not self._running:
             return None
         # Models take turns, each with one step.
         model = next(iter(self._running))
         self._running.move_to_end(model)
         rows = self._running[model]
-        prefilling = next((row for row in rows if row.phase is Phase.PREFILL), None)
-        if prefilling is not None:
-            rows.remove(prefilling)
-            rows.append(prefilling)
         return Plan(
             model=model,
-            prefilling=prefilling,
+            prefilling=tuple(row for row in rows if row.phase is Phase.PREFILL),
             decoding=tuple(row for row in rows if row.phase is Phase.DECODE),
         )
 
-    def chunk(self, plan: Plan) -> Chunk:
-        """The piece of prompt to prefill in this step, once it is known what was cached."""
-        sequence = plan.prefilling
-        assert sequence is not None
+    def chunks(self, plan: Plan) -> tuple[Chunk, ...]:
+        """What to prefill in this step, once it is known what was cached of each prompt.
+
+        One chunk of the prompt whose turn it is. Where that is the short rest of
+        it, the short rests of others come along in the same forward pass: that
+        costs little more than one of them alone.
+        """
+        if not plan.prefilling:
+            return ()
         limits = self._limits
-        size = limits.busy_chunk_tokens if plan.decoding else limits.chunk_tokens
-        start = sequence.computed
-        ends = [stop for stop in (*sequence.stops, len(sequence.prompt)) if stop > start]
-        return Chunk(sequence, start, min([start + size, *ends]))
+        budget = limits.busy_chunk_tokens if plan.decoding else limits.chunk_tokens
+        turn, *others = plan.prefilling
+        first = _next_chunk(turn, budget)
+        chunks = [first]
+        longest = first.length
+        for sequence in others:
+            chunk = _next_chunk(sequence, budget)
+            widest = max(longest, chunk.length)
+            fits = widest * (len(chunks) + 1) <= budget and widest <= _SHORT_TOKENS
+            if fits and chunk.starts_answer and first.starts_answer:
+                chunks.append(chunk)
+                longest = widest
+        return tuple(chunks)
 
     def prefilled(self, chunk: Chunk) -> None:
-        chunk.sequence.computed = chunk.stop
+        """Note that a chunk is computed; the sequence's next turn comes after the others'."""
+        sequence = chunk.sequence
+        sequence.computed = chunk.stop
+        rows = self._running[sequence.model]
+        rows.remove(sequence)
+        rows.append(sequence)
         if chunk.is_last:
-            chunk.sequence.phase = Phase.DECODE
+            sequence.phase = Phase.DECODE
 
-    def _admit(self) -> None:
+    def _admit(self) -> bool:
         """Move one waiting sequence into prefill, taking the clients in turn."""
         full: set[str] = set()
         for client in list(self._waiting):
@@ -167,7 +196,8 @@ class Scheduler:
                 self._waiting[client] = queue
             sequence.phase = Phase.PREFILL
             self._running.setdefault(sequence.model, []).append(sequence)
-            return
+            return True
+        return False
 
     def _fits(self, sequence: Sequence) -> bool:
         rows = self._running.get(sequence.model, [])
@@ -188,3 +218,9 @@ class Scheduler:
                 if shared - row.cached >= _WORTH_WAITING_TOKENS:
                     return True
         return False
+
+
+def _next_chunk(sequence: Sequence, size: int) -> Chunk:
+    start = sequence.computed
+    ends = [stop for stop in (*sequence.stops, len(sequence.prompt)) if stop > start]
+    return Chunk(sequence, start, min([start + size, *ends]))

@@ -5,7 +5,7 @@ import pytest
 from mlx_lm.generate import generate_step
 
 from apps.inference.engine import protocol
-from apps.inference.engine.tests.harness import SteppedEngine, chat
+from apps.inference.engine.tests.harness import Asked, SteppedEngine, chat
 from apps.inference.engine.tests.tiny import CONTEXT
 
 SYSTEM = "You are a patient teacher of geography and you answer briefly."
@@ -165,10 +165,10 @@ def test_a_failing_prefill_ends_its_own_request_only(engine, tiny, monkeypatch):
     runner = engine.engine._pool[tiny.digest].runner
     prefill = runner.prefill
 
-    def broken(chunk):
-        if chunk.sequence.client == "victim":
+    def broken(chunks):
+        if chunks[0].sequence.client == "victim":
             raise RuntimeError("boom")
-        prefill(chunk)
+        prefill(chunks)
 
     monkeypatch.setattr(runner, "prefill", broken)
     victim = engine.ask(chat(tiny, "hello").model_copy(update={"client": "victim"}))
@@ -246,6 +246,21 @@ def test_warming_makes_the_first_chat_a_hit(engine, tiny):
     assert (entry.id, entry.kind, entry.pinned) == (warmed.entry_id, "system", True)
     first = engine.answer(chat(tiny, "hello", system=SYSTEM))
     assert first.last.usage.cached_tokens == warmed.tokens
+
+
+def test_warm_ups_and_chats_that_arrive_together_do_not_mix(engine, tiny):
+    engine.answer(chat(tiny, "load", max_tokens=1))
+    asked = [Asked() for _ in range(4)]
+    requests = [
+        protocol.Warm(model=tiny, system_prompt="Be brief."),
+        chat(tiny, "hello"),
+        protocol.Warm(model=tiny, system_prompt="Answer at length."),
+        chat(tiny, "other"),
+    ]
+    for one, request in zip(asked, requests, strict=True):
+        engine.engine.submit(request, one.call)
+    engine.finish(*asked)
+    assert [one.last.event for one in asked] == ["warmed", "done", "warmed", "done"]
 
 
 def test_warming_twice_computes_next_to_nothing(engine, tiny):

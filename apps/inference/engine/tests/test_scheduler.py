@@ -26,11 +26,10 @@ def turn(scheduler):
     plan = scheduler.schedule()
     if plan is None:
         return None, None
-    if plan.prefilling is None:
-        return plan, None
-    chunk = scheduler.chunk(plan)
-    scheduler.prefilled(chunk)
-    return plan, chunk
+    chunks = scheduler.chunks(plan)
+    for chunk in chunks:
+        scheduler.prefilled(chunk)
+    return plan, chunks[0] if chunks else None
 
 
 @pytest.fixture
@@ -58,7 +57,15 @@ def test_prefill_begins_behind_what_was_cached(scheduler):
     sequence = make(scheduler, prompt=20)
     plan = scheduler.schedule()
     sequence.computed = 17
-    assert (scheduler.chunk(plan).start, scheduler.chunk(plan).stop) == (17, 20)
+    (chunk,) = scheduler.chunks(plan)
+    assert (chunk.start, chunk.stop) == (17, 20)
+
+
+def test_short_rests_of_prompts_are_prefilled_together(scheduler):
+    for client, prompt in (("a", 3), ("b", 2), ("c", 9)):
+        make(scheduler, prompt=prompt, client=client, max_tokens=1, first=ord(client))
+    plan = scheduler.schedule()
+    assert [chunk.sequence.client for chunk in scheduler.chunks(plan)] == ["a", "b"]
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_back(scheduler):
