@@ -36,6 +36,9 @@ class BatchRunner:
         self._prefills: dict[int, list[Any]] = {}
         self._rows: list[Sequence] = []
         self._cache: list[Any] = []
+        self._batched = False
+        """Whether ``_cache`` is of mlx-lm's batch kind. A row alone keeps the cache it was
+        prefilled in: nothing is copied, and its attention needs no mask."""
         self._next: mx.array | None = None
         self._steps = 0
         self._layout: Layout | None = layout_of(make_prompt_cache(model))
@@ -90,7 +93,12 @@ class BatchRunner:
         first = sample(self._forward(chunk)[:, -1, :], [self._samplers[sequence.id]])
         cache = self._prefills.pop(sequence.id)
         mx.eval(first, [layer.state for layer in cache])
-        self._join([sequence], [type(layer).merge([layer]) for layer in cache], first)
+        if self._rows:
+            self._join([sequence], _as_batch(cache), first)
+        else:
+            self._rows, self._cache, self._next = [sequence], cache, first
+            self._batched = False
+            mx.clear_cache()
 
     def _prefill_together(self, chunks: Rows[Chunk]) -> None:
         """The last chunks of several sequences in one pass, the shorter ones padded."""
@@ -137,6 +145,8 @@ class BatchRunner:
         assert self._layout is not None
         if sequence.id in self._prefills:
             span = span_of_cache(self._layout, self._prefills[sequence.id], start, stop)
+        elif not self._batched:
+            span = span_of_cache(self._layout, self._cache, start, stop)
         else:
             row = self._rows.index(sequence)
             span = span_of_row(self._layout, self._cache, row, start, stop)
@@ -167,8 +177,16 @@ class BatchRunner:
         if self._next is None:
             self._cache, self._next = cache, first
         else:
+            if not self._batched:
+                self._cache = _as_batch(self._cache)
             for layer, other in zip(self._cache, cache, strict=True):
                 layer.extend(other)
             self._next = mx.concatenate([self._next, first])
+        self._batched = True
         # A prompt's intermediate buffers fit no later step; free them.
         mx.clear_cache()
+
+
+def _as_batch(cache: Rows[Any]) -> list[Any]:
+    """One sequence's cache as mlx-lm's batch kind, with one row."""
+    return [type(layer).merge([layer]) for layer in cache]
