@@ -1,5 +1,6 @@
 """The ASGI application that uvicorn serves."""
 
+import logging
 import os
 import warnings
 
@@ -12,3 +13,30 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlxhub_site.settings")
 warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous iterators")
 
 application = get_asgi_application()
+
+# Apps can be imported only now that Django is set up.
+from django.core.signals import request_started  # noqa: E402
+from django.db import DatabaseError  # noqa: E402
+
+from apps.playground.models import Message  # noqa: E402
+from apps.playground.services import interrupt_orphans  # noqa: E402
+
+logger = logging.getLogger(__name__)
+
+
+def settle_answers(**signal: object) -> None:
+    """Mark the answers that died with the last web process, before the first page is made.
+
+    Here, because answers live in the web process and in no other. With the first
+    request, because a server imports this module inside its event loop, where the
+    database can't be used; `mlx-hub up` sends one as soon as the server listens.
+    """
+    try:
+        interrupt_orphans(among=Message.objects.running())
+    except DatabaseError:
+        logger.exception("The answers cut short were not marked; the next request tries again.")
+    else:
+        request_started.disconnect(settle_answers)
+
+
+request_started.connect(settle_answers)

@@ -7,6 +7,7 @@ in the environment before the settings are read.
 from __future__ import annotations
 
 import os
+import sqlite3
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 import django
 import typer
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import DatabaseError
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
@@ -36,8 +37,8 @@ class HubCommands(TyperGroup):
             message = str(error)
         except ValidationError as error:
             message = _describe_settings_error(error)
-        except OperationalError as error:
-            message = f"The database answered: {error}. Run `mlx-hub up` once to set it up."
+        except DatabaseError as error:
+            message = _describe_database_error(error)
         typer.echo(f"Error: {message}", err=True)
         raise typer.Exit(1)
 
@@ -133,7 +134,7 @@ def load(name: ModelName) -> None:
     """Load a model's weights into memory."""
     client = _engine()
     ready = client.call(protocol.LoadModel(model=_spec(name)), protocol.ModelReady)
-    typer.echo(f"{ready.model.name} is loaded ({ready.seconds:.1f} s).")
+    typer.echo(f"{name} is loaded ({ready.seconds:.1f} s).")
 
 
 @app.command()
@@ -178,7 +179,18 @@ def main() -> None:
 
 def _set_up_django() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlxhub_site.settings")
-    django.setup()
+    try:
+        django.setup()
+    except OSError as error:
+        raise CommandFailed(
+            f"The data folder can't be used: {error}. Make it a folder that you can write to, "
+            "with room on its disk, or set MLXHUB_HOME to another one."
+        ) from error
+    except sqlite3.Error as error:  # huey opens its queue on import
+        raise CommandFailed(
+            f"queue.sqlite3 in the data folder can't be opened: {error}. Check that you can write "
+            "there. A damaged queue may be deleted; it holds only tasks that wait."
+        ) from error
 
 
 def _engine() -> EngineClient:
@@ -197,6 +209,16 @@ def _spec(name: str | None) -> protocol.ModelSpec:
     except services.ModelNotFound as error:
         raise CommandFailed(str(error)) from error
     return services.spec_for(model)
+
+
+def _describe_database_error(error: DatabaseError) -> str:
+    if "no such table" in str(error):
+        return "The database is not set up yet. Run `mlx-hub up` once to set it up."
+    return (
+        f"The database answered: {error}. Check that it can be read and written and that its disk "
+        "has room. A damaged hub.sqlite3 is best replaced from a backup; moved away, a new one "
+        "takes its place."
+    )
 
 
 def _describe_settings_error(error: ValidationError) -> str:

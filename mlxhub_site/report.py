@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from django.template.defaultfilters import pluralize
+
 from apps.inference.engine import protocol
 from apps.models.models import LocalModel
 from mlxhub_site.supervisor.programs import describe_accelerator
@@ -31,10 +33,11 @@ def status_lines(status: protocol.Status) -> Iterator[str]:
 
 def cache_line(stats: protocol.CacheStats) -> str:
     """How full the prompt cache is and how often it helped."""
+    hits = f"{stats.total_hits} hit{pluralize(stats.total_hits)}"
+    misses = f"{stats.total_misses} miss{pluralize(stats.total_misses, 'es')}"
     return (
         f"Prompt cache  {stats.memory_entries} of {stats.max_entries} entries, "
-        f"{stats.memory_bytes / MIB:.0f} MiB; {stats.total_hits} hits, "
-        f"{stats.total_misses} misses ({stats.hit_rate:.0%} hits)"
+        f"{stats.memory_bytes / MIB:.0f} MiB; {hits}, {misses} ({stats.hit_rate:.0%} hits)"
     )
 
 

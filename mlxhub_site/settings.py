@@ -82,6 +82,11 @@ class HubSettings(BaseSettings):
     )
 
     @property
+    def is_open(self) -> bool:
+        """Whether other machines may reach the web server."""
+        return self.host not in {"127.0.0.1", "localhost", "::1"}
+
+    @property
     def data_dir(self) -> Path:
         return self.home.expanduser().resolve()
 
@@ -122,9 +127,7 @@ for _folder in (HUB.data_dir, HUB.engine_socket.parent, HUB.logs_dir, HUB.models
 
 SECRET_KEY = _secret_key(HUB.data_dir / "secret_key")
 DEBUG = HUB.debug
-ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
-if HUB.host not in {"127.0.0.1", "localhost", "::1"}:
-    ALLOWED_HOSTS = ["*"]
+ALLOWED_HOSTS = ["*"] if HUB.is_open else ["127.0.0.1", "localhost", "[::1]"]
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -158,6 +161,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.system.unwritable.UnwritableMiddleware",
 ]
 
 ROOT_URLCONF = "mlxhub_site.urls"

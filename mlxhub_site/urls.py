@@ -1,13 +1,18 @@
 """Every address the hub answers."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
 from mlxhub_site.api import admin_api, openai_api
 
+# Django's admin and the API's pages name no icon of their own; browsers then ask here.
+favicon = RedirectView.as_view(url=f"{settings.STATIC_URL}favicon.svg")
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="playground:home"), name="home"),
+    path("favicon.ico", favicon),
     path("playground/", include("apps.playground.urls")),
     path("models/", include("apps.models.urls")),
     path("engine/", include("apps.inference.urls")),

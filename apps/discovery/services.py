@@ -17,7 +17,7 @@ from apps.models.errors import NameTaken
 from apps.models.models import LocalModel
 from apps.models.naming import slug_from
 from apps.models.runtime.errors import ModelFormatError
-from apps.models.services import Progress, adopt_folder, require_free
+from apps.models.services import Progress, adopt_folder, require_free, require_vacant
 
 FREE_FLOOR_BYTES = 2 * 1024**3
 """What a download leaves free: a full disk stops databases, caches and the desktop."""
@@ -116,12 +116,7 @@ def _require_no_other(slug: str, repo_id: str) -> None:
             f"Another model is called {slug!r} here. Choose a name for this one: "
             f"`mlx-hub pull {repo_id} --name NAME`."
         )
-    if landing.home(slug).exists():
-        raise NameTaken(
-            f"{landing.home(slug)} exists already and is not registered. If it holds a model, "
-            f"`mlx-hub import {landing.home(slug)} --name {slug}` registers it; else remove it, "
-            f"or choose another name with --name."
-        )
+    require_vacant(slug)
 
 
 def _require_space(snapshot: Snapshot, folder: Path) -> None:

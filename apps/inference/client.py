@@ -20,6 +20,9 @@ from apps.inference.engine import protocol
 CONNECT_TIMEOUT = 2.0
 """Seconds to wait for the engine to accept a connection."""
 
+SEND_TIMEOUT = 30.0
+"""Seconds to wait for the engine to read a request; a long one does not fit the socket's buffer."""
+
 SILENCE_TIMEOUT = 600.0
 """Seconds a call may go without an event; loading a large model is the longest."""
 
@@ -120,7 +123,10 @@ class EngineClient:
             connection.settimeout(CONNECT_TIMEOUT)
             try:
                 connection.connect(str(self.socket_path))
+                connection.settimeout(SEND_TIMEOUT)
                 connection.sendall(protocol.encode(request))
+            except TimeoutError as error:
+                raise _silent(connection.gettimeout() or 0.0) from error
             except OSError as error:
                 raise EngineUnavailable(_NOT_RUNNING) from error
             connection.settimeout(self.silence_timeout)
@@ -140,6 +146,7 @@ class EngineClient:
         return _expect(last, kind)
 
     def status(self) -> protocol.Status:
+        """What the engine is and does now; raises EngineError."""
         return self.call(protocol.GetStatus(), protocol.Status)
 
 
@@ -165,7 +172,11 @@ class AsyncEngineClient:
         try:
             try:
                 writer.write(protocol.encode(request))
-                await writer.drain()
+                async with asyncio.timeout(SEND_TIMEOUT):
+                    await writer.drain()
+            except TimeoutError as error:
+                writer.transport.abort()  # closing would wait for the rest to be read
+                raise _silent(SEND_TIMEOUT) from error
             except OSError as error:
                 raise EngineUnavailable(_WENT_AWAY) from error
             yield self._events(reader)
@@ -197,4 +208,5 @@ class AsyncEngineClient:
         return _expect(last, kind)
 
     async def status(self) -> protocol.Status:
+        """What the engine is and does now; raises EngineError."""
         return await self.call(protocol.GetStatus(), protocol.Status)

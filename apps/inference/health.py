@@ -16,8 +16,9 @@ from django.db import DatabaseError, connection
 
 from apps.inference.client import EngineError
 from apps.inference.engine.protocol import Status
-from apps.inference.heartbeat import INTERVAL, last_beat_age
-from apps.inference.snapshot import STALLED_AFTER, glancing_engine
+from apps.inference.heartbeat import INTERVAL, QueueUnreachable, last_beat_age
+from apps.inference.services import glancing_engine
+from apps.inference.snapshot import stall
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
+    """Every part's check; ``engine_status`` is what the engine said, where it did."""
+
     database: Check
     engine: Check
     worker: Check
@@ -45,6 +48,7 @@ class Report:
 
     @property
     def status(self) -> State:
+        """The hub's state as a whole."""
         if "down" in (self.database.status, self.engine.status):
             return "down"
         states = {self.database.status, self.engine.status, self.worker.status}
@@ -88,33 +92,23 @@ def _timed_engine() -> tuple[Check, Status | None]:
         status = glancing_engine().status()
     except EngineError as error:
         return Check("down", error.message, _milliseconds_since(started)), None
-    verdict = engine_verdict(status)
+    verdict = _verdict(status)
     return Check(verdict.status, verdict.detail, _milliseconds_since(started)), status
 
 
-def engine_verdict(status: Status) -> Check:
-    """An engine that answers may still be stuck: what counts is completed steps."""
+def _verdict(status: Status) -> Check:
     if status.loading:
         return Check("ok", f"Loading {status.loading}.")
-    if status.loop_age > STALLED_AFTER:
-        return Check(
-            "down",
-            f"The engine has been stuck for {status.loop_age:.0f} s. Restart it; "
-            "logs/engine.log says what it was doing.",
-        )
-    # An engine that has not completed a step yet is judged by its loop alone.
-    working = status.active or status.queued
-    if working and status.last_step_age is not None and status.last_step_age > STALLED_AFTER:
-        return Check(
-            "down",
-            f"The engine has work but completed no step for {status.last_step_age:.0f} s. "
-            "Restart it; logs/engine.log says what it was doing.",
-        )
-    return Check("ok")
+    reason = stall(status)
+    return Check("down", reason) if reason else Check("ok")
 
 
 def _worker() -> Check:
-    age = last_beat_age()
+    try:
+        age = last_beat_age()
+    except QueueUnreachable as error:
+        logger.warning("The task queue does not answer: %s", error)
+        return Check("down", "The task queue does not answer; the web process's log says why.")
     if age is None or age > INTERVAL * MISSED_BEATS:
         seen = "has not been seen" if age is None else f"was last seen {age:.0f} s ago"
         return Check(

@@ -20,13 +20,24 @@ INTERVAL = 5.0
 """Seconds between two beats."""
 
 
+class QueueUnreachable(Exception):
+    """The task queue's store can't be asked."""
+
+
 def beat() -> None:
+    """Leave a sign of life, now."""
     HUEY.put(KEY, time.time())
 
 
 def last_beat_age() -> float | None:
-    """Seconds since a worker's last beat; None if there never was one."""
-    at = HUEY.get(KEY, peek=True)
+    """Seconds since a worker's last beat; None if there never was one.
+
+    Raises QueueUnreachable.
+    """
+    try:
+        at = HUEY.get(KEY, peek=True)
+    except Exception as error:  # SQLite's or Redis's own: huey passes on whatever its store raises
+        raise QueueUnreachable(str(error)) from error
     return None if at is None else max(0.0, time.time() - at)
 
 

@@ -10,6 +10,7 @@ from apps.inference.engine.config import GIB, EngineConfig, PromptCacheConfig
 
 
 def engine_config() -> EngineConfig:
+    """What the hub's settings mean to the engine, in its own units."""
     hub = settings.HUB
     ceiling = hub.memory_ceiling_gb
     return EngineConfig(

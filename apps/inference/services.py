@@ -27,6 +27,12 @@ from apps.inference.engine.protocol import (
 from apps.inference.models import PromptCacheEntry, WarmPrompt
 from apps.models.models import LocalModel
 
+GLANCE_TIMEOUT = 2.5
+"""Seconds to wait for what the engine answers at once, whatever it is busy with."""
+
+TURN_TIMEOUT = 30.0
+"""Seconds to wait for what the engine does between two steps, or once a load is over."""
+
 
 class ModelNotFound(Exception):
     """The registry has no such model; the message says how to get one."""
@@ -36,10 +42,22 @@ class ModelNotFound(Exception):
 
 
 def engine() -> EngineClient:
+    """For calls that compute or load, and tell how far they are."""
     return EngineClient(settings.HUB.engine_socket)
 
 
+def glancing_engine() -> EngineClient:
+    """For questions: status, cache entries and statistics."""
+    return EngineClient(settings.HUB.engine_socket, silence_timeout=GLANCE_TIMEOUT)
+
+
+def attentive_engine() -> EngineClient:
+    """For small changes, which wait for the engine's next turn: evict, pin, unload."""
+    return EngineClient(settings.HUB.engine_socket, silence_timeout=TURN_TIMEOUT)
+
+
 def async_engine() -> AsyncEngineClient:
+    """``engine`` for coroutines."""
     return AsyncEngineClient(settings.HUB.engine_socket)
 
 
@@ -77,7 +95,7 @@ def sync_cache_entries() -> int:
 
     Raises EngineError, and then leaves the mirror as it was.
     """
-    entries = engine().call(ListCache(), CacheEntries).entries
+    entries = glancing_engine().call(ListCache(), CacheEntries).entries
     rows = [_mirrored(entry) for entry in entries]
     fields = [field.name for field in PromptCacheEntry._meta.fields if not field.primary_key]
     with transaction.atomic():
@@ -97,7 +115,7 @@ def _mirrored(entry: CacheEntry) -> PromptCacheEntry:
 
 def evict(*, entry_id: str | None) -> int:
     """Drop one entry, or all where it is None; how many went. Raises EngineError."""
-    gone = engine().call(EvictCache(entry_id=entry_id), Evicted).entries
+    gone = attentive_engine().call(EvictCache(entry_id=entry_id), Evicted).entries
     rows = PromptCacheEntry.objects.all()
     (rows if entry_id is None else rows.filter(pk=entry_id)).delete()
     return gone
@@ -105,7 +123,7 @@ def evict(*, entry_id: str | None) -> int:
 
 def pin(*, entry_id: str, pinned: bool) -> None:
     """Keep an entry from eviction, or stop keeping it. Raises EngineError."""
-    engine().call(PinCache(entry_id=entry_id, pinned=pinned), Ok)
+    attentive_engine().call(PinCache(entry_id=entry_id, pinned=pinned), Ok)
     PromptCacheEntry.objects.filter(pk=entry_id).update(pinned=pinned)
 
 

@@ -5,23 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from django.conf import settings
-
-from apps.inference.client import EngineClient, EngineError
+from apps.inference.client import EngineError
 from apps.inference.engine.protocol import CacheStats, GetCacheStats, Status
-
-GLANCE_TIMEOUT = 2.5
-"""Seconds a page waits for the engine's word before it says that none came."""
+from apps.inference.services import glancing_engine
 
 STALLED_AFTER = 30.0
 """Seconds without a turn of the engine's loop, work waiting, that count as stalled."""
 
+_WHAT_TO_DO = "Restart the hub; logs/engine.log says what the engine was doing."
+
 EngineState = Literal["down", "stalled", "loading", "busy", "idle"]
 
 
-def glancing_engine() -> EngineClient:
-    """A client for calls that the engine answers at once or not at all."""
-    return EngineClient(settings.HUB.engine_socket, silence_timeout=GLANCE_TIMEOUT)
+def stall(status: Status) -> str:
+    """Why the engine counts as stalled and what to do; empty where it does not.
+
+    An engine that answers may still be stuck: what counts is its loop, and with
+    work waiting the steps it completes. A load holds both up.
+    """
+    if status.loading is not None:
+        return ""
+    if status.loop_age > STALLED_AFTER:
+        return f"The engine has been stuck for {status.loop_age:.0f} s. {_WHAT_TO_DO}"
+    # An engine that has not completed a step yet is judged by its loop alone.
+    working = status.active or status.queued
+    if working and status.last_step_age is not None and status.last_step_age > STALLED_AFTER:
+        return (
+            f"The engine has work but completed no step for {status.last_step_age:.0f} s. "
+            f"{_WHAT_TO_DO}"
+        )
+    return ""
 
 
 @dataclass(frozen=True)
@@ -58,16 +71,14 @@ class EngineSnapshot:
             return "down"
         if self.status.loading is not None:
             return "loading"
-        if self._stuck(self.status):
+        if self.stall:
             return "stalled"
         return "busy" if self.status.active or self.status.queued else "idle"
 
-    @staticmethod
-    def _stuck(status: Status) -> bool:
-        """Whether the engine's loop stands still, or turns without completing its work."""
-        working = status.active or status.queued
-        stepless = working and (status.last_step_age or 0.0) > STALLED_AFTER
-        return status.loop_age > STALLED_AFTER or bool(stepless)
+    @property
+    def stall(self) -> str:
+        """Why an engine that answers counts as stalled; empty where it does not."""
+        return "" if self.status is None else stall(self.status)
 
     @property
     def memory(self) -> MemoryUse | None:

@@ -39,6 +39,7 @@ _life = _ProcessLife()
 
 @on_startup()
 def start_heartbeat_and_warming() -> None:
+    """Once per worker process, whichever of its threads is first."""
     if not _life.begins():
         return
     threading.Thread(
@@ -49,6 +50,7 @@ def start_heartbeat_and_warming() -> None:
 
 @on_shutdown()
 def stop_heartbeat() -> None:
+    """Beat no more: the worker is going."""
     _life.stop.set()
 
 

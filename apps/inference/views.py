@@ -19,8 +19,8 @@ from apps.inference.client import EngineError
 from apps.inference.engine.protocol import Ok, UnloadModel
 from apps.inference.loads import model_loads
 from apps.inference.model_states import model_states
-from apps.inference.services import engine, spec_for
-from apps.inference.snapshot import glancing_engine, look_at_engine
+from apps.inference.services import attentive_engine, engine, spec_for
+from apps.inference.snapshot import look_at_engine
 from apps.models.models import LocalModel
 
 _FIRST_WORD = 0.5
@@ -66,7 +66,7 @@ def unload(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     model = get_object_or_404(LocalModel, slug=slug)
     problem = ""
     try:
-        glancing_engine().call(UnloadModel(digest=model.digest), Ok)
+        attentive_engine().call(UnloadModel(digest=model.digest), Ok)
     except EngineError as error:
         problem = error.message
     else:

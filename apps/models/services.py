@@ -47,10 +47,8 @@ def register_folder(
     """
     path = path.absolute()
     require_free(slug, path)
-    return _register(
-        files=path, path=path, slug=slug, name=name, source=source, repo_id=repo_id,
-        progress=progress,
-    )  # fmt: skip
+    facts = _measured(path, progress)
+    return _enter(path=path, slug=slug, name=name, source=source, repo_id=repo_id, facts=facts)
 
 
 def import_gguf_model(
@@ -69,6 +67,7 @@ def import_gguf_model(
     with landing.exclusive(slug):
         if LocalModel.objects.filter(slug=slug).exists():
             raise NameTaken(_taken(slug))
+        require_vacant(slug)
         return _import_gguf(source, slug, name, LocalModel.Source.GGUF, progress)
 
 
@@ -113,12 +112,22 @@ def register_starter(*, progress: Progress | None = None, again: bool = False) -
     gguf = find_starter()
     if gguf is None or (starter_declined() and not again):
         return None
-    require_free(STARTER_SLUG, landing.home(STARTER_SLUG))
+    home = landing.home(STARTER_SLUG)
+    require_free(STARTER_SLUG, home)
     with landing.exclusive(STARTER_SLUG):
         model = LocalModel.objects.filter(slug=STARTER_SLUG).first()
-        if model is None or not Path(model.path).is_dir():
+        if not home.is_dir():
             model = _import_gguf(
                 gguf, STARTER_SLUG, STARTER_NAME, LocalModel.Source.STARTER, progress
+            )
+        elif model is None:
+            # An import was killed between the folder's move and the row's commit.
+            model = register_folder(
+                path=home,
+                slug=STARTER_SLUG,
+                name=STARTER_NAME,
+                source=LocalModel.Source.STARTER,
+                progress=progress,
             )
         _declined_mark().unlink(missing_ok=True)
     return model
@@ -155,35 +164,16 @@ def delete_model(*, model: LocalModel) -> None:
 def _import_gguf(
     source: Path, slug: str, name: str, kind: LocalModel.Source, progress: Progress | None
 ) -> LocalModel:
-    """Convert beside the registry, enter the row, then let the folder take its place."""
+    """Convert beside the registry, then let the folder and its row appear together."""
     from apps.models.runtime.gguf.importer import import_gguf
 
-    waiting, home = landing.waiting(slug), landing.home(slug)
+    waiting = landing.waiting(slug)
     import_gguf(source, waiting, progress)
     try:
-        model = _register(
-            files=waiting, path=home, slug=slug, name=name, source=kind, progress=progress
-        )
-        waiting.rename(home)
+        return adopt_folder(files=waiting, slug=slug, name=name, source=kind, progress=progress)
     except BaseException:
         shutil.rmtree(waiting, ignore_errors=True)
         raise
-    return model
-
-
-def _register(
-    *,
-    files: Path,
-    path: Path,
-    slug: str,
-    name: str,
-    source: LocalModel.Source,
-    repo_id: str = "",
-    progress: Progress | None = None,
-) -> LocalModel:
-    """Write the row of the model that lies in ``files`` and is to be found at ``path``."""
-    facts = _measured(files, progress)
-    return _enter(path=path, slug=slug, name=name, source=source, repo_id=repo_id, facts=facts)
 
 
 def _measured(files: Path, progress: Progress | None) -> dict[str, Any]:
@@ -227,6 +217,17 @@ def require_free(slug: str, path: Path) -> None:
         raise InvalidName(f"{slug!r} can't be a model's name. {error.messages[0]}") from error
     if LocalModel.objects.filter(slug=slug).exclude(path=str(path)).exists():
         raise NameTaken(_taken(slug))
+
+
+def require_vacant(slug: str) -> None:
+    """Raises NameTaken where an unregistered folder lies in the place of ``slug``'s own."""
+    home = landing.home(slug)
+    if home.exists():
+        raise NameTaken(
+            f"{home} exists already and is not registered. If it holds a model, "
+            f"`mlx-hub import {home} --name {slug}` registers it; else remove it, "
+            "or choose another name with --name."
+        )
 
 
 def _declined_mark() -> Path:

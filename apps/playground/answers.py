@@ -28,6 +28,12 @@ logger = logging.getLogger(__name__)
 STORE_INTERVAL = 0.5
 """Seconds between two times that the text so far is stored."""
 
+ENGINE_PATIENCE = 10.0
+"""Seconds to wait for an engine that can't be reached; one that crashed is back within a few."""
+
+ENGINE_RETRY_INTERVAL = 0.25
+"""Seconds between two attempts to reach it."""
+
 _BROKE = "The hub failed while it took down this answer. See the web log, then try again."
 
 
@@ -54,7 +60,7 @@ class RunningAnswer:
         self._request = request
         self._client = client
         self._lock = threading.Lock()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._stream: EventStream | None = None
         self._started_at = 0.0
         self._heard = False
@@ -72,7 +78,7 @@ class RunningAnswer:
     def stop(self) -> None:
         """Close the engine call; the text so far is kept. Does nothing at the end."""
         with self._lock:
-            self._stopping = True
+            self._stopping.set()
             if self._stream is not None:
                 self._stream.cancel()
 
@@ -85,17 +91,27 @@ class RunningAnswer:
     def _write(self) -> None:
         self._outcome.state, self._outcome.error = Message.State.FAILED, _BROKE
         try:
-            self._generate()
+            self._generate_when_reachable()
         except EngineError as error:
             self._outcome.state, self._outcome.error = self._cut_short_by(error)
         finally:
             self._written.set()
 
+    def _generate_when_reachable(self) -> None:
+        while True:
+            try:
+                return self._generate()
+            except EngineUnavailable:
+                reached = self._stream is not None
+                late = time.monotonic() - self._started_at >= ENGINE_PATIENCE
+                if reached or late or self._stopping.wait(ENGINE_RETRY_INTERVAL):
+                    raise
+
     def _generate(self) -> None:
         with self._client.stream(self._request) as events:
             with self._lock:
                 self._stream = events
-                if self._stopping:
+                if self._stopping.is_set():
                     events.cancel()
             for event in events:
                 self._heard = True
@@ -127,7 +143,7 @@ class RunningAnswer:
         self._outcome.tokens_per_second = done.timings.tokens_per_second or None
 
     def _cut_short_by(self, error: EngineError) -> tuple[Message.State, str]:
-        if self._stopping:
+        if self._stopping.is_set():
             return Message.State.STOPPED, ""
         if isinstance(error, EngineUnavailable) and self._heard:
             return Message.State.INTERRUPTED, error.message

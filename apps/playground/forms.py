@@ -70,6 +70,16 @@ class SettingsForm(_ConversationForm):
         for field in self.fields.values():
             field.widget.attrs["form"] = COMPOSER_ID
 
+    def save(self, commit: bool = True) -> Conversation:
+        """Write the settings and nothing else of the conversation.
+
+        A message may have been sent since it was read, and would go out of view.
+        """
+        conversation = super().save(commit=False)
+        if commit:
+            conversation.save(update_fields=self.Meta.fields)
+        return conversation
+
 
 class TitleForm(forms.Form):
     """A conversation's new name."""

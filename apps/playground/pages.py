@@ -11,6 +11,7 @@ from django_htmx.middleware import HtmxDetails
 
 from apps.models.models import LocalModel
 from apps.playground import services
+from apps.playground.addresses import whole_number
 from apps.playground.forms import MessageForm, SettingsForm
 from apps.playground.models import Conversation
 from apps.playground.presentation import turns_of
@@ -63,15 +64,15 @@ def conversation_context(request: HttpRequest, chat: Conversation) -> dict[str, 
     tree = MessageTree(messages)
     turns = turns_of(chat, tree)
     chosen = {turn.message.pk: turn.message for turn in turns}
-    deleting = chosen.get(_number(request.GET.get("delete")))
+    deleting = chosen.get(_named(request, "delete"))
     return {
         "conversation": chat,
         "message_count": len(messages),
         "turns": turns,
         "running": next((turn.message for turn in turns if turn.message.is_running), None),
-        "editing": chosen.get(_number(request.GET.get("edit"))),
+        "editing": chosen.get(_named(request, "edit")),
         "deleting": deleting,
-        "goes_too": tree.count_below(deleting) if deleting else 0,
+        "goes_too": len(tree.below(deleting)) if deleting else 0,
     }
 
 
@@ -85,6 +86,6 @@ def _list_context(request: HttpRequest, chat: Conversation | None) -> dict[str, 
     }
 
 
-def _number(given: str | None) -> int:
-    """A message id out of the address; -1, which no message has, for anything else."""
-    return int(given) if given and given.isascii() and given.isdigit() else -1
+def _named(request: HttpRequest, key: str) -> int:
+    """The message id that the address gives as ``key``; -1, which no message has, for none."""
+    return whole_number(request.GET.get(key), otherwise=-1)

@@ -17,7 +17,10 @@ from apps.playground.tree import MessageTree
 STOP_PATIENCE = 3.0
 """Seconds to wait for a stopped answer to be stored before going on."""
 
-_HUB_STOPPED = "The hub stopped while this was being written. What was stored by then is kept."
+_CUT_SHORT = (
+    "The hub stopped, or could not store the text, while this was being written. "
+    "What was stored by then is kept."
+)
 
 
 def start_conversation(*, settings: Mapping[str, Any], content: str) -> Message:
@@ -55,10 +58,12 @@ def regenerate(*, answer: Message) -> Message:
     The old one stays as another version, unless it never got a word out.
     Raises AnswerRunning and NoModel.
     """
-    if answer.is_running:
-        raise AnswerRunning
     with transaction.atomic():
-        conversation, question = answer.conversation, answer.parent
+        # Locked, so that a double click asks once.
+        conversation = Conversation.objects.select_for_update().get(pk=answer.conversation_id)
+        question = answer.parent
+        if conversation.messages.filter(parent=question).running().exists():
+            raise AnswerRunning
         if answer.fell_short and not answer.content and not answer.replies.exists():
             conversation.show(question)
             answer.delete()
@@ -85,7 +90,7 @@ def delete_message(*, message: Message) -> None:
     """Delete ``message`` and everything said after it; a sibling's branch comes into view."""
     conversation = message.conversation
     tree = MessageTree(conversation.messages.all())
-    _stop_all(conversation)
+    _stop_running(among=[message, *tree.below(message)])
     with transaction.atomic():
         others = [other for other in tree.siblings(message) if other.pk != message.pk]
         conversation.show(tree.newest_leaf(others[-1]) if others else message.parent)
@@ -93,21 +98,22 @@ def delete_message(*, message: Message) -> None:
 
 
 def delete_conversation(*, conversation: Conversation) -> None:
-    _stop_all(conversation)
+    """Delete ``conversation`` and end what is being written in it."""
+    _stop_running(among=conversation.messages.all())
     conversation.delete()
 
 
 def interrupt_orphans(*, among: Iterable[Message]) -> int:
     """Mark those answers ``among`` these that nobody writes any more; returns how many.
 
-    Called before a branch is shown, and so also for a page that follows an answer
-    across a restart. A running answer lives in the one web process that serves
-    its database.
+    Called for all of them when a web process starts, and before a branch is shown:
+    an answer's result may have found the disk full. Call it in the one web process
+    that serves the database, where running answers live.
     """
     # Read from the database first and looked up after, as the caller has to: an
     # answer that ends in between is no longer running there, and stays as it is.
     orphans = [one.pk for one in among if one.is_running and answers.find(one.pk) is None]
-    return Message.objects.filter(pk__in=orphans).interrupt(_HUB_STOPPED)
+    return Message.objects.filter(pk__in=orphans).interrupt(_CUT_SHORT)
 
 
 def title_from(content: str) -> str:
@@ -144,6 +150,7 @@ def _answer(conversation: Conversation, question: Message | None) -> Message:
     return message
 
 
-def _stop_all(conversation: Conversation) -> None:
-    for message in conversation.messages.running():
-        stop(answer=message)
+def _stop_running(*, among: Iterable[Message]) -> None:
+    for message in among:
+        if message.is_running:
+            stop(answer=message)

@@ -23,6 +23,7 @@ from dataclasses import asdict
 
 from django.http import HttpRequest
 
+from apps.playground.addresses import whole_number
 from apps.playground.models import Message
 from apps.playground.rendering import render_live
 from apps.playground.transcript import Progress, Transcript, View
@@ -46,7 +47,7 @@ _STILL_HERE = b": still here\n\n"
 def offset_asked_for(request: HttpRequest) -> int:
     """How many characters the follower has already; 0 for anything unreadable."""
     given = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
-    return int(given) if given.isascii() and given.isdigit() else 0
+    return whole_number(given, otherwise=0)
 
 
 def frames_asked_for(request: HttpRequest) -> TextFrames:

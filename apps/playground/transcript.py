@@ -49,12 +49,14 @@ class Transcript:
         self._wakes: set[Callable[[], None]] = set()
 
     def append(self, text: str) -> None:
+        """Add what the model wrote next."""
         with self._lock:
             self._text += text
             self._progress = Progress("writing")
         self._wake()
 
     def advance(self, progress: Progress) -> None:
+        """Say what the engine does before the first word."""
         with self._lock:
             self._progress = progress
         self._wake()

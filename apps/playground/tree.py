@@ -36,11 +36,12 @@ class MessageTree:
             message = self._replies[message.pk][-1]
         return message
 
-    def count_below(self, message: Message) -> int:
-        """How many messages hang on ``message``, on all its branches."""
-        count, waiting = 0, [message]
+    def below(self, message: Message) -> list[Message]:
+        """The messages that hang on ``message``, on all its branches."""
+        found: list[Message] = []
+        waiting = [message]
         while waiting:
             replies = self._replies[waiting.pop().pk]
-            count += len(replies)
+            found += replies
             waiting += replies
-        return count
+        return found

@@ -106,6 +106,7 @@ def save_settings(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def rename(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    """Give a conversation another name."""
     chat = get_object_or_404(Conversation, pk=pk)
     form = TitleForm(request.POST)
     if not form.is_valid():
@@ -117,6 +118,7 @@ def rename(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    """Delete a conversation with all its branches."""
     services.delete_conversation(conversation=get_object_or_404(Conversation, pk=pk))
     return redirect("playground:home")
 
@@ -142,6 +144,7 @@ async def events(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_POST
 def stop(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """End an answer and keep what there is of it."""
     answer = _message(pk)
     services.stop(answer=answer)
     return _done(request, answer)
@@ -149,6 +152,7 @@ def stop(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def regenerate(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Answer the same question once more."""
     answer = _message(pk, role=Message.Role.ASSISTANT)
     try:
         return _done(request, services.regenerate(answer=answer))
@@ -158,6 +162,7 @@ def regenerate(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Ask a question differently."""
     question = _message(pk, role=Message.Role.USER)
     form = MessageForm(request.POST)
     if not form.is_valid():
@@ -179,6 +184,7 @@ def show(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def delete_message(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Delete a message and what follows it."""
     one = _message(pk)
     services.delete_message(message=one)
     if request.htmx:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.template.defaultfilters import filesizeformat
+from django.template.defaultfilters import filesizeformat, pluralize
 
 from apps.inference.engine.protocol import CacheStats, Status
 from apps.inference.snapshot import EngineSnapshot, MemoryUse
@@ -75,12 +75,10 @@ def cache_tiles(cache: CacheStats) -> list[Tile]:
         if cache.max_disk_bytes
         else "switched off"
     )
+    hits = f"{cache.total_hits:,} hit{pluralize(cache.total_hits)}"
+    misses = f"{cache.total_misses:,} miss{pluralize(cache.total_misses, 'es')}"
     tiles = [
-        Tile(
-            "Hit rate",
-            f"{cache.hit_rate:.0%}",
-            f"{cache.total_hits:,} hits, {cache.total_misses:,} misses",
-        ),
+        Tile("Hit rate", f"{cache.hit_rate:.0%}", f"{hits}, {misses}"),
         Tile("Tokens reused", f"{cache.tokens_reused:,}", f"{cache.tokens_computed:,} computed"),
         Tile(
             "In memory",

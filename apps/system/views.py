@@ -1,7 +1,7 @@
 """The System page and the status bar: what the engine is and does now.
 
-Every call to the engine is short. An engine that is down or silent is shown as
-such; it never holds a page up.
+What a page shows is asked for in a glance: an engine that is down or silent is
+shown as such, and never holds a page up. An action waits for the engine's turn.
 """
 
 from __future__ import annotations
@@ -15,15 +15,9 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.middleware import HtmxDetails
 
 from apps.inference.client import EngineError
-from apps.inference.engine.protocol import (
-    CacheEntries,
-    EvictCache,
-    Evicted,
-    ListCache,
-    Ok,
-    PinCache,
-)
-from apps.inference.snapshot import EngineSnapshot, glancing_engine, look_at_engine
+from apps.inference.engine.protocol import CacheEntries, ListCache
+from apps.inference.services import evict, glancing_engine, pin
+from apps.inference.snapshot import EngineSnapshot, look_at_engine
 from apps.system.forms import EntryForm, PinForm
 from apps.system.tiles import cache_tiles, engine_tiles, memory_parts
 
@@ -63,9 +57,8 @@ def cache_evict(request: HtmxHttpRequest) -> HttpResponse:
     form = EntryForm(request.POST)
     if not form.is_valid():
         return _after_action(request, form.problem)
-    entry_id = form.cleaned_data["entry_id"] or None
     try:
-        glancing_engine().call(EvictCache(entry_id=entry_id), Evicted)
+        evict(entry_id=form.cleaned_data["entry_id"] or None)
     except EngineError as error:
         return _after_action(request, error.message)
     return _after_action(request)
@@ -77,9 +70,8 @@ def cache_pin(request: HtmxHttpRequest) -> HttpResponse:
     form = PinForm(request.POST)
     if not form.is_valid():
         return _after_action(request, form.problem)
-    call = PinCache(entry_id=form.cleaned_data["entry_id"], pinned=form.cleaned_data["pinned"])
     try:
-        glancing_engine().call(call, Ok)
+        pin(entry_id=form.cleaned_data["entry_id"], pinned=form.cleaned_data["pinned"])
     except EngineError as error:
         return _after_action(request, error.message)
     return _after_action(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -23,13 +24,20 @@ TAIL_LINES = 8
 _line_ends = re.compile(rb"[\r\n]+")
 
 
+class _LogFile(RotatingFileHandler):
+    """A log file; what a full disk refuses of it is dropped without a word to the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
 class ProcessLog:
     """The log of one process. Written by one thread at a time."""
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
-        self._file = RotatingFileHandler(
+        self._file = _LogFile(
             path, maxBytes=max_bytes, backupCount=BACKUPS, encoding="utf-8", delay=True
         )
         self._rest = b""
@@ -49,7 +57,8 @@ class ProcessLog:
         if self._rest:
             self._write(self._rest)
         self._rest = b""
-        self._file.close()
+        with suppress(OSError):  # a full disk
+            self._file.close()
 
     def take_tail(self) -> list[str]:
         """The last lines since this was asked before."""

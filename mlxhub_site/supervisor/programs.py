@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from apps.inference.client import AsyncEngineClient, EngineError
 from apps.inference.engine.protocol import Accelerator
-from apps.inference.heartbeat import last_beat_age
+from apps.inference.heartbeat import QueueUnreachable, last_beat_age
 from apps.inference.launch import engine_command
 from mlxhub_site.settings import HubSettings
 from mlxhub_site.supervisor.process import Program
@@ -43,7 +43,10 @@ def engine_program(hub: HubSettings) -> Program:
 
 def worker_program() -> Program:
     async def probe(lived: float) -> str | None:
-        age = await asyncio.to_thread(last_beat_age)
+        try:
+            age = await asyncio.to_thread(last_beat_age)
+        except QueueUnreachable:
+            return None
         return None if age is None or age > lived else ""
 
     return Program(

@@ -16,7 +16,7 @@ from apps.models.models import LocalModel
 from apps.models.services import STARTER_SLUG, starter_declined
 from apps.system.static_files import collect_static
 from mlxhub_site.settings import HubSettings
-from mlxhub_site.supervisor.instance import ProcessRecord, check_port, only_hub
+from mlxhub_site.supervisor.instance import ProcessRecord, StartRefused, check_port, only_hub
 from mlxhub_site.supervisor.programs import hub_programs, page_url
 from mlxhub_site.supervisor.supervisor import Supervisor
 
@@ -31,7 +31,15 @@ def up(hub: HubSettings, say: Say) -> None:
         record = ProcessRecord(run_dir)
         record.end_orphans(say)
         check_port(hub.host, hub.port)
-        _prepare(hub, say)
+        if hub.is_open:
+            say(f"The hub has no login: whoever reaches {hub.host} can use it and read its chats.")
+        try:
+            _prepare(hub, say)
+        except OSError as error:
+            raise StartRefused(
+                f"The data folder {hub.data_dir} can't be made ready: {error}. Check that you can "
+                "write there and that its disk has room, then start again."
+            ) from error
         supervisor = Supervisor(
             hub_programs(hub),
             logs_dir=hub.logs_dir,

@@ -18,22 +18,6 @@ def run(*arguments: str, typed: str = "") -> Result:
     return CliRunner().invoke(app, arguments, input=typed)
 
 
-@pytest.fixture
-def tiny(db: None) -> LocalModel:
-    return LocalModel.objects.create(
-        slug="tiny",
-        name="Tiny",
-        path="/models/tiny",
-        source=LocalModel.Source.FOLDER,
-        digest="sha256:0",
-        architecture="llama",
-        parameters=1000,
-        quantization="4-bit",
-        size_bytes=3 * 1024**2,
-        context_length=2048,
-    )
-
-
 def test_status_tells_the_accelerator_and_the_cache(fake_engine: FakeEngine) -> None:
     result = run("status")
     assert result.exit_code == 0, result.output
@@ -43,7 +27,7 @@ def test_status_tells_the_accelerator_and_the_cache(fake_engine: FakeEngine) -> 
 
 def test_models_are_listed(tiny: LocalModel) -> None:
     result = run("models")
-    assert result.stdout.split() == ["tiny", "3", "MiB", "4-bit", "context", "2048"]
+    assert result.stdout.split() == ["tiny", "1", "MiB", "4-bit", "context", "2048"]
 
 
 @pytest.mark.usefixtures("db")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from mlxhub_site.supervisor.logs import BACKUPS, LONGEST_LINE, ProcessLog
 
 
@@ -38,3 +40,14 @@ def test_the_tail_is_told_once(tmp_path: Path) -> None:
     assert log.take_tail()[-1] == "line 19"
     assert log.take_tail() == []
     log.end()
+
+
+def test_a_full_disk_costs_the_file_and_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "web.log").symlink_to("/dev/full")
+    log = ProcessLog(tmp_path / "web.log")
+    log.feed(b"one\ntwo\n")
+    assert log.take_tail() == ["one", "two"]
+    log.end()
+    assert capfd.readouterr().err == ""

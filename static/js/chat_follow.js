@@ -19,10 +19,17 @@ class Follower {
     this.open = null;
     this.source = new EventSource(turn.dataset.follow);
     this.source.addEventListener("open", () => (this.lost.hidden = true));
-    this.source.addEventListener("error", () => (this.lost.hidden = false));
+    this.source.addEventListener("error", () => this.lose());
     this.source.addEventListener("progress", (event) => this.advance(JSON.parse(event.data)));
     this.source.addEventListener("blocks", (event) => this.write(JSON.parse(event.data)));
     this.source.addEventListener("end", () => this.finish());
+  }
+
+  // The browser connects again by itself, except after an answer that says no.
+  lose() {
+    const isOver = this.source.readyState === EventSource.CLOSED;
+    if (isOver) this.lost.textContent = "This answer can no longer be followed. Reload the page.";
+    this.lost.hidden = false;
   }
 
   advance(progress) {

@@ -1,6 +1,11 @@
 // What a page says when the server cannot be reached or answers with an error.
 // Failures that a view foresees come as normal answers and are not seen here.
 
+const REFUSALS = {
+  403: "The page is too old for this action. Reload it and try again.",
+  404: "What this is about is no longer here; it may have been deleted in another tab. Reload the page.",
+  507: "Nothing was stored: the disk of the data folder is full or can't be written to. Make room, then try again.",
+};
 const UNREACHABLE = "The hub does not answer. Start it with mlx-hub up; the page goes on by itself.";
 
 function noteBeside(element, text, kind) {
@@ -35,10 +40,7 @@ export function startFailures() {
   document.body.addEventListener("htmx:responseError", (event) => {
     const { elt, xhr } = event.detail;
     if (elt.hasAttribute("data-poll")) return;
-    const text =
-      xhr.status === 403
-        ? "The page is too old for this action. Reload it and try again."
-        : `The hub answered with an error (${xhr.status}). See its log, then try again.`;
+    const text = REFUSALS[xhr.status] ?? `The hub answered with an error (${xhr.status}). See its log, then try again.`;
     noteBeside(elt, text, "refused");
   });
 }

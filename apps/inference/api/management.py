@@ -66,7 +66,7 @@ def get_health(request: HttpRequest) -> Status[HealthOut]:
 )
 def list_prompt_cache(request: HttpRequest) -> PromptCacheList:
     """The entries of the prompt KV cache, in memory and on disk."""
-    entries = services.engine().call(ListCache(), CacheEntries).entries
+    entries = services.glancing_engine().call(ListCache(), CacheEntries).entries
     return PromptCacheList(entries=[PromptCacheEntryOut.model_validate(entry) for entry in entries])
 
 
@@ -78,7 +78,7 @@ def list_prompt_cache(request: HttpRequest) -> PromptCacheList:
 )
 def get_prompt_cache_stats(request: HttpRequest) -> PromptCacheStats:
     """Entries, bytes, hits and misses since the engine started."""
-    stats = services.engine().call(GetCacheStats(), CacheStats)
+    stats = services.glancing_engine().call(GetCacheStats(), CacheStats)
     return PromptCacheStats.model_validate(stats)
 
 

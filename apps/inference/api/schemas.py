@@ -48,7 +48,13 @@ class TextPart(_Request):
 
 
 def _as_parts(content: Any) -> Any:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if not isinstance(content, list):
+        raise PydanticCustomError(
+            "content_type", "Input should be a string or a list of text parts"
+        )
+    return content
 
 
 class ChatMessage(_Request):

@@ -1,4 +1,4 @@
-"""The small cast of these tests: two models, a caller, and a hub that serves real HTTP."""
+"""The small cast of these tests: a second model, a caller, and a hub that serves real HTTP."""
 
 from __future__ import annotations
 
@@ -17,27 +17,7 @@ from django.test import AsyncClient
 
 from apps.models.models import LocalModel
 from tests.fake_engine import FakeEngine
-
-
-def make_model(slug: str, **fields: Any) -> LocalModel:
-    values: dict[str, Any] = {
-        "name": slug.title(),
-        "path": f"/models/{slug}",
-        "source": LocalModel.Source.FOLDER,
-        "digest": f"digest-{slug}",
-        "architecture": "llama",
-        "parameters": 1_000_000,
-        "quantization": "4-bit",
-        "size_bytes": 1_000_000,
-        "context_length": 2048,
-    }
-    return LocalModel.objects.create(slug=slug, **(values | fields))
-
-
-@pytest.fixture
-def tiny(db: None) -> LocalModel:
-    """The model that the hub got first."""
-    return make_model("tiny")
+from tests.registry import make_model
 
 
 @pytest.fixture

@@ -191,6 +191,11 @@ def test_fields_that_ask_for_nothing_are_taken(call: Caller, fields: dict[str, A
 # --- validation ---------------------------------------------------------------
 
 
+def test_a_content_that_is_no_text_is_told_what_would_do(call: Caller) -> None:
+    answer = ask(call, messages=[{"role": "user", "content": None}])
+    assert "a string or a list of text parts" in answer.error["message"]
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

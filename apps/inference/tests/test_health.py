@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,6 +69,21 @@ def test_a_worker_that_stopped_beating_is_gone(
 
     assert worker["status"] == "down"
     assert "last seen" in worker["detail"]
+
+
+def test_a_task_queue_that_fails_is_a_worker_that_is_down(
+    call: Caller, fake_engine: FakeEngine, queue: MemoryHuey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("secret")
+
+    monkeypatch.setattr(queue, "get", refuse)
+
+    answer = call("GET", URL)
+
+    assert answer.status == 200
+    assert answer.json["components"]["worker"]["status"] == "down"
+    assert b"secret" not in answer.content
 
 
 def test_without_an_engine_the_hub_is_down(call: Caller, fake_engine: FakeEngine) -> None:

@@ -9,7 +9,7 @@ from apps.inference.client import EngineError, EngineUnavailable
 from apps.inference.engine.protocol import ListCache, Prefill, Warm
 from apps.inference.models import PromptCacheEntry, WarmPrompt
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, HangUp, cache_entry, failure
+from tests.fake_engine import FakeEngine, Hang, HangUp, cache_entry, failure
 
 # --- finding models -------------------------------------------------------------
 
@@ -71,6 +71,16 @@ def test_a_silent_engine_leaves_the_mirror_as_it_was(fake_engine: FakeEngine, db
         services.sync_cache_entries()
 
     assert PromptCacheEntry.objects.count() == 1
+
+
+def test_an_engine_that_says_nothing_does_not_hold_the_mirror_up(
+    fake_engine: FakeEngine, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "GLANCE_TIMEOUT", 0.05)
+    fake_engine.once(ListCache, Hang())
+
+    with pytest.raises(EngineUnavailable):
+        services.sync_cache_entries()
 
 
 def test_evicting_drops_the_entry_and_its_row(fake_engine: FakeEngine, db: None) -> None:

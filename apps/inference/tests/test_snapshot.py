@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.inference import snapshot
+from apps.inference import services
 from apps.inference.engine.protocol import GetCacheStats, GetStatus, ModelSpec
 from apps.inference.snapshot import MemoryUse, look_at_engine
 from tests.fake_engine import FakeEngine, Hang, failure
@@ -49,7 +49,7 @@ def test_an_engine_that_does_not_listen_is_down(settings: Any, tmp_path: Any) ->
 def test_an_engine_that_says_nothing_is_down_after_a_glance(
     fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshot, "GLANCE_TIMEOUT", 0.05)
+    monkeypatch.setattr(services, "GLANCE_TIMEOUT", 0.05)
     fake_engine.once(GetStatus, Hang())
     assert look_at_engine().state == "down"
 

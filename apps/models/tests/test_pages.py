@@ -8,26 +8,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.models.models import Adapter, LocalModel
+from apps.models.models import Adapter
+from tests.registry import make_model
 
 pytestmark = pytest.mark.django_db
 
 LIST = reverse("models:list")
-
-
-def make_model(slug: str, **fields: Any) -> LocalModel:
-    values: dict[str, Any] = {
-        "name": slug.title(),
-        "path": f"/models/{slug}",
-        "source": LocalModel.Source.FOLDER,
-        "digest": f"digest-{slug}",
-        "architecture": "llama",
-        "parameters": 134_515_008,
-        "quantization": "4-bit",
-        "size_bytes": 98_000_000,
-        "context_length": 8192,
-    }
-    return LocalModel.objects.create(slug=slug, **(values | fields))
 
 
 def names(response: Any) -> list[str]:
@@ -36,7 +22,7 @@ def names(response: Any) -> list[str]:
 
 class TestList:
     def test_shows_each_model_with_its_numbers(self, client: Client) -> None:
-        make_model("tiny")
+        make_model("tiny", parameters=134_515_008, context_length=8192)
         page = client.get(LIST).content.decode()
         assert "Tiny" in page
         assert "135M" in page
@@ -85,7 +71,7 @@ class TestList:
     def test_says_how_to_get_a_model_where_there_is_none(self, client: Client) -> None:
         page = client.get(LIST).content.decode()
         assert "There is no model on this machine yet." in page
-        assert "mlx-hub import" in page
+        assert "mlx-hub pull" in page
 
     def test_escapes_names_that_hold_markup(self, client: Client) -> None:
         make_model("tiny", name="<script>alert(1)</script>")

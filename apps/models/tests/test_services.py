@@ -91,6 +91,38 @@ def test_an_import_that_can_not_be_registered_leaves_no_folder(
     assert visible(models_dir) == set()
 
 
+def test_an_import_whose_folder_can_not_be_moved_leaves_no_row(
+    models_dir: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if target == models_dir / "tiny":
+            raise PermissionError
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+
+    with pytest.raises(PermissionError):
+        imported(gguf)
+
+    assert not LocalModel.objects.exists()
+    assert visible(models_dir) == set()
+
+
+def test_an_import_leaves_an_unregistered_folder_in_its_place_alone(
+    models_dir: Path, gguf: Path
+) -> None:
+    (models_dir / "tiny").mkdir()
+    (models_dir / "tiny" / "mine.txt").write_text("keep")
+
+    with pytest.raises(NameTaken, match="mlx-hub import"):
+        imported(gguf)
+
+    assert (models_dir / "tiny" / "mine.txt").read_text() == "keep"
+    assert not LocalModel.objects.exists()
+
+
 @pytest.mark.parametrize("slug", ["../escape", "", ".hidden", "Upper", "a/b", "a:b", "a\n"])
 def test_a_name_that_could_be_a_path_is_refused(models_dir: Path, gguf: Path, slug: str) -> None:
     with pytest.raises(InvalidName, match="can't be a model's name"):
@@ -176,6 +208,19 @@ def test_a_starter_whose_folder_was_lost_is_imported_again(
 
     assert first == again
     assert (models_dir / STARTER / "config.json").is_file()
+
+
+def test_a_starter_whose_import_was_killed_before_the_commit_is_registered(
+    models_dir: Path, tiny_starter: Path
+) -> None:
+    first = services.register_starter()
+    assert first is not None
+    LocalModel.objects.all().delete()
+
+    again = services.register_starter()
+
+    assert again is not None
+    assert (again.path, again.digest, again.source) == (first.path, first.digest, first.source)
 
 
 def test_without_its_package_there_is_no_starter(

@@ -1,4 +1,4 @@
-"""The cast: a small model, a conversation with it, and an engine that plays a script."""
+"""The cast: a conversation with a small model, and an engine that plays a script."""
 
 from __future__ import annotations
 
@@ -11,22 +11,6 @@ from apps.models.models import LocalModel
 from apps.playground import answers, services
 from apps.playground.models import Conversation, Message
 from tests.fake_engine import PATIENCE, FakeEngine, Hang, reply
-
-
-@pytest.fixture
-def tiny(db: None) -> LocalModel:
-    return LocalModel.objects.create(
-        slug="tiny",
-        name="Tiny",
-        path="/models/tiny",
-        source=LocalModel.Source.FOLDER,
-        digest="digest-tiny",
-        architecture="llama",
-        parameters=1_000_000,
-        quantization="4-bit",
-        size_bytes=1_000_000,
-        context_length=2048,
-    )
 
 
 @pytest.fixture

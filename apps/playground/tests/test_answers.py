@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connections
 
+from apps.inference.client import EngineClient, EventStream
 from apps.inference.engine.protocol import Delta, Generate, Loading, Prefill, Prompt
 from apps.playground import answers, services
 from apps.playground.models import Conversation, Message
@@ -160,9 +162,43 @@ def test_the_next_message_works_once_the_engine_is_back(engine: FakeEngine, ask:
     assert ask("And now?").content == "Hello world"
 
 
-def test_without_an_engine_the_answer_says_what_to_do(
+def test_an_engine_that_is_only_starting_is_waited_for(
+    engine: FakeEngine, chat: Conversation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(answers, "ENGINE_RETRY_INTERVAL", 0.01)
+    client, attempts = services.engine(), []
+    absent = EngineClient(tmp_path / "engine.sock")
+    present_stream = client.stream
+
+    def stream(request: Generate) -> AbstractContextManager[EventStream]:
+        attempts.append(request)
+        return absent.stream(request) if len(attempts) < 3 else present_stream(request)
+
+    monkeypatch.setattr(client, "stream", stream)
+    monkeypatch.setattr(services, "engine", lambda: client)
+    message, _ = begin(chat)
+
+    assert finished(message).content == "Hello world"
+
+
+def test_waiting_for_an_engine_ends_with_stop(
     transactional_db: None, chat: Conversation, settings: Any, tmp_path: Path
 ) -> None:
+    settings.HUB = settings.HUB.model_copy(update={"home": tmp_path})
+    message, _ = begin(chat)
+    services.stop(answer=message)
+
+    assert message.state == State.STOPPED
+
+
+def test_without_an_engine_the_answer_says_what_to_do(
+    transactional_db: None,
+    chat: Conversation,
+    settings: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(answers, "ENGINE_PATIENCE", 0.0)
     settings.HUB = settings.HUB.model_copy(update={"home": tmp_path})
     answer = finished(services.send(conversation=chat, content="Hello?"))
 

@@ -9,10 +9,11 @@ from apps.inference.engine.protocol import Message as Said
 from apps.models.models import LocalModel
 from apps.playground import answers, services
 from apps.playground.errors import AnswerRunning, NoModel
+from apps.playground.forms import SettingsForm
 from apps.playground.models import Conversation, Message
 from apps.playground.tests.conftest import Ask, finished
 from apps.playground.tree import MessageTree
-from tests.fake_engine import FakeEngine, Gate, HangUp, reply
+from tests.fake_engine import FakeEngine, Gate, Hang, HangUp, reply
 
 State = Message.State
 
@@ -115,6 +116,28 @@ def test_an_answer_that_is_being_written_is_not_regenerated(hanging: Message) ->
         services.regenerate(answer=hanging)
 
 
+def test_settings_saved_while_a_message_is_sent_leave_it_in_view(
+    chat: Conversation, ask: Ask
+) -> None:
+    read_before = Conversation.objects.get(pk=chat.pk)
+    answer = ask("Hello?")
+    values = {"model": chat.model_id, "temperature": 1, "top_p": 1, "max_tokens": 20}
+
+    SettingsForm(values, instance=read_before).save()
+
+    chat.refresh_from_db()
+    assert (chat.active_leaf, chat.max_tokens) == (answer, 20)
+
+
+def test_a_double_click_regenerates_once(engine: FakeEngine, chat: Conversation, ask: Ask) -> None:
+    first = ask("Hello?")
+    engine.once(Generate, *reply("Hey", Hang()))
+    services.regenerate(answer=first)
+
+    with pytest.raises(AnswerRunning):
+        services.regenerate(answer=first)
+
+
 def test_a_retry_takes_the_place_of_an_answer_without_a_word(
     engine: FakeEngine, chat: Conversation, ask: Ask
 ) -> None:
@@ -180,6 +203,22 @@ def test_deleting_a_version_brings_another_into_view(
     services.delete_message(message=second)
 
     assert branch(chat) == ["Hello?", "Hi."]
+
+
+def test_deleting_one_branch_lets_an_answer_on_another_go_on(
+    engine: FakeEngine, chat: Conversation, ask: Ask
+) -> None:
+    gate = Gate()
+    old = ask("Hello?").parent
+    assert old is not None
+    engine.once(Generate, *reply("Bon", gate, "jour."))
+    running = services.edit(question=old, content="Bonjour ?")
+    engine.wait_for_call(Generate, 2)
+
+    services.delete_message(message=old)
+    gate.open()
+
+    assert finished(running).content == "Bonjour."
 
 
 def test_deleting_a_conversation_frees_the_engine(

@@ -136,7 +136,14 @@ def test_wsgi_followers_see_the_same() -> None:
 
 @pytest.mark.parametrize(
     ("after", "last_event_id", "offset"),
-    [("", None, 0), ("12", None, 12), ("12", "20", 20), ("-3", None, 0), ("x", "²", 0)],
+    [
+        ("", None, 0),
+        ("12", None, 12),
+        ("12", "20", 20),
+        ("-3", None, 0),
+        ("x", "²", 0),
+        ("9" * 5000, None, 0),
+    ],
 )
 def test_the_last_event_id_goes_before_the_address(
     after: str, last_event_id: str | None, offset: int

@@ -36,6 +36,6 @@ def test_the_newest_leaf_is_the_last_version_all_the_way_down() -> None:
     assert TREE.newest_leaf(message(3, 2)).pk == 4
 
 
-def test_everything_below_a_message_is_counted() -> None:
-    assert TREE.count_below(message(2, 1)) == 4
-    assert TREE.count_below(message(6, 5)) == 0
+def test_everything_that_hangs_on_a_message_is_below_it() -> None:
+    assert {one.pk for one in TREE.below(message(2, 1))} == {3, 4, 5, 6}
+    assert TREE.below(message(6, 5)) == []

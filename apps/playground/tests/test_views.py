@@ -183,7 +183,7 @@ def test_an_orphan_is_shown_as_interrupted(client: Client, chat: Conversation) -
     orphan = Message.objects.create(conversation=chat, role="assistant", state=State.RUNNING)
     chat.show(orphan)
 
-    assert "The hub stopped while this was being written" in client.get(url(chat)).content.decode()
+    assert "The hub stopped, or could not store" in client.get(url(chat)).content.decode()
 
 
 def test_the_finished_message_comes_alone(client: Client, ask: Ask) -> None:
@@ -347,6 +347,13 @@ def test_what_was_written_is_escaped_everywhere(
         f"/playground/?prompt={evil}",
     ):
         assert "<script>alert" not in client.get(address).content.decode()
+
+
+@pytest.mark.parametrize("named", ["x", "-1", "²", "9" * 5000])
+def test_an_address_that_names_no_message_shows_the_conversation(
+    client: Client, chat: Conversation, named: str
+) -> None:
+    assert client.get(url(chat), {"edit": named, "delete": named}).status_code == 200
 
 
 @pytest.mark.parametrize("action", ["send/", "settings/", "rename/", "delete/"])

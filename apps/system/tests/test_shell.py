@@ -49,6 +49,10 @@ def test_htmx_sends_the_csrf_token_and_runs_nothing_from_strings(page: str) -> N
     assert '"includeIndicatorStyles": false' in page
 
 
+def test_browsers_that_look_for_an_icon_find_it(client: Client) -> None:
+    assert client.get("/favicon.ico").headers["Location"] == "/static/favicon.svg"
+
+
 def test_the_theme_is_set_before_the_first_paint(page: str) -> None:
     head = page[: page.index("</head>")]
     theme = re.search(r'<script src="[^"]*js/theme[^"]*"></script>', head)

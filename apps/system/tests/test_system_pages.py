@@ -17,6 +17,8 @@ from apps.inference.engine.protocol import (
     ModelSpec,
     PinCache,
 )
+from apps.inference.models import PromptCacheEntry
+from apps.inference.services import sync_cache_entries
 from tests.fake_engine import FakeEngine, cache_entry, failure
 
 OVERVIEW = reverse("system:overview")
@@ -49,7 +51,7 @@ class TestOverview:
         assert "48,211" in page
         assert "BLAS: openblas" in page
         assert "75%" in page
-        assert "3 hits, 1 misses" in page
+        assert "3 hits, 1 miss<" in page
         assert "You are terse." in page
         assert "&lt;b&gt;You&lt;/b&gt; are long." in page
 
@@ -70,6 +72,14 @@ class TestOverview:
         page = client.get(OVERVIEW).content.decode()
         assert "No fast BLAS was found." in page
         assert "BLAS: none" in page
+
+    def test_says_what_to_do_where_the_engine_is_stalled(
+        self, client: Client, fake_engine: FakeEngine
+    ) -> None:
+        fake_engine.status.update(active=1, last_step_age=45.0)
+        page = client.get(OVERVIEW).content.decode()
+        assert "completed no step for 45 s" in page
+        assert "logs/engine.log" in page
 
     def test_says_what_to_do_where_the_engine_is_down(
         self, client: Client, engine_down: None
@@ -135,6 +145,7 @@ class TestStatusBar:
         assert "a, b and 2 more" in client.get(STATUS).content.decode()
 
 
+@pytest.mark.django_db
 class TestEvict:
     def test_drops_one_entry(self, client: Client, two_entries: FakeEngine) -> None:
         response = client.post(EVICT, {"entry_id": "one"}, headers=HTMX)
@@ -142,6 +153,13 @@ class TestEvict:
         assert "You are terse." not in page
         assert "are long." in page
         assert list(two_entries.entries) == ["two"]
+
+    def test_drops_the_entry_from_the_admins_list_too(
+        self, client: Client, two_entries: FakeEngine
+    ) -> None:
+        sync_cache_entries()
+        client.post(EVICT, {"entry_id": "one"}, headers=HTMX)
+        assert [entry.pk for entry in PromptCacheEntry.objects.all()] == ["two"]
 
     def test_drops_every_entry_where_none_is_named(
         self, client: Client, two_entries: FakeEngine
@@ -184,6 +202,7 @@ class TestEvict:
         assert Client(enforce_csrf_checks=True).post(EVICT).status_code == 403
 
 
+@pytest.mark.django_db
 class TestPin:
     def test_pins_an_entry(self, client: Client, two_entries: FakeEngine) -> None:
         client.post(PIN, {"entry_id": "two", "pinned": "true"}, headers=HTMX)

@@ -1,3 +1,5 @@
+"""``manage.py pull``: a model from Hugging Face."""
+
 from __future__ import annotations
 
 from typing import Any

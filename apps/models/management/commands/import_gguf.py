@@ -1,3 +1,5 @@
+"""``manage.py import_gguf``: a GGUF file becomes a model of the hub's own."""
+
 from __future__ import annotations
 
 from pathlib import Path

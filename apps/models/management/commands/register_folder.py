@@ -1,3 +1,5 @@
+"""``manage.py register_folder``: a model folder joins the registry and stays where it is."""
+
 from __future__ import annotations
 
 from pathlib import Path

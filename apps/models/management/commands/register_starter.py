@@ -1,3 +1,5 @@
+"""``manage.py register_starter``: the first model, from the package that brings it."""
+
 from __future__ import annotations
 
 from typing import Any
