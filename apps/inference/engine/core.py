@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from apps.inference.engine import protocol
 from apps.inference.engine.config import EngineConfig
@@ -42,12 +42,8 @@ _BROKEN = "The engine failed while it answered; see logs/engine.log. Other reque
 _STOPPED = "The engine is shutting down. Try again when the hub is up."
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a step computed."""
-
-    chunks: tuple[Chunk, ...]
-    tokens: list[tuple[Sequence, int]]
+RowTokens = list[tuple[Sequence, int]]
+"""Rows and the token each of them got."""
 
 
 class Engine:
@@ -122,21 +118,22 @@ class Engine:
             self.snapshot = self._snapshot()
 
     def step(self) -> None:
-        """One turn: decide, compute, tell."""
+        """One turn: decide, compute, tell; first for prompts, then for running answers."""
         plan = self._scheduler.schedule()
         if plan is None:
             return
         try:
-            outcome = self._run(plan)
-            self._publish(outcome)
+            chunks, first_tokens = self._run_prefill(plan)
+            self._publish_prefill(chunks, first_tokens)
+            self._publish_tokens(self._pool[plan.model].runner.decode())
         except Exception:  # the loop must survive any one step
             logger.exception("a step failed")
             self._fail_step(plan)
         self._steps += 1
         self._last_step_at = time.monotonic()
 
-    def _run(self, plan: Plan) -> Outcome:
-        runner = self._pool[plan.model].runner
+    def _run_prefill(self, plan: Plan) -> tuple[tuple[Chunk, ...], RowTokens]:
+        """Start what was admitted and compute the next chunks of prompts."""
         for sequence in plan.prefilling:
             if sequence.started_at is None:
                 with self._contained(self._jobs[sequence.id]) as job:
@@ -145,32 +142,49 @@ class Engine:
         chunks = self._scheduler.chunks(replace(plan, prefilling=begun))
         if chunks:
             with self._contained(*(self._jobs[chunk.sequence.id] for chunk in chunks)):
-                runner.prefill(chunks)
-        return Outcome(chunks, runner.decode())
-
-    def _publish(self, outcome: Outcome) -> None:
-        finished = self._publish_tokens(outcome)
-        for chunk in outcome.chunks:
-            if job := self._jobs.get(chunk.sequence.id):
-                with self._contained(job):
-                    self._publish_prefill(job, chunk)
-        for job in finished:
-            self._remember(job, len(job.sequence.spelled))
-            self._end(job)
+                return chunks, self._pool[plan.model].runner.prefill(chunks)
+        return (), []
 
     # --- publishing ---------------------------------------------------------
 
-    def _publish_tokens(self, outcome: Outcome) -> list[Job]:
-        """Send each row's text; the rows that ended."""
-        now = time.monotonic()
-        finished: list[Job] = []
-        for sequence, token in outcome.tokens:
-            with self._contained(self._jobs[sequence.id]) as job:
-                if self._publish_token(job, token, now):
-                    finished.append(job)
-        return finished
+    def _publish_prefill(self, chunks: tuple[Chunk, ...], first_tokens: RowTokens) -> None:
+        for chunk in chunks:
+            self._scheduler.prefilled(chunk)
+        ended = self._tell(first_tokens)
+        for chunk in chunks:
+            job = self._jobs.get(chunk.sequence.id)
+            if job is not None:
+                with self._contained(job):
+                    self._after_chunk(job, chunk)
+        for job in ended:
+            self._end(job)
 
-    def _publish_token(self, job: Job, token: int, now: float) -> bool:
+    def _after_chunk(self, job: Job, chunk: Chunk) -> None:
+        if chunk.is_last or chunk.stop in chunk.sequence.stops:
+            self._remember(job)
+        if not chunk.is_last:
+            job.call.emit(protocol.Prefill(done=chunk.stop, total=len(chunk.sequence.prompt)))
+        elif job.text is None:
+            entry = self._cache.entry_at(job.model.namespace, chunk.sequence.prompt)
+            job.call.emit(job.warmed(entry or ""))
+            self._end(job)
+
+    def _publish_tokens(self, tokens: RowTokens) -> None:
+        for job in self._tell(tokens):
+            self._remember(job)
+            self._end(job)
+
+    def _tell(self, tokens: RowTokens) -> list[Job]:
+        """Send the text of each row's token; the rows that ended with it."""
+        now = time.monotonic()
+        ended: list[Job] = []
+        for sequence, token in tokens:
+            with self._contained(self._jobs[sequence.id]) as job:
+                if self._tell_one(job, token, now):
+                    ended.append(job)
+        return ended
+
+    def _tell_one(self, job: Job, token: int, now: float) -> bool:
         """Whether the answer ended with this token."""
         assert job.text is not None
         job.sequence.first_token_at = job.sequence.first_token_at or now
@@ -182,22 +196,6 @@ class Engine:
         if piece.finish_reason is not None:
             job.call.emit(job.done(piece, now))
         return piece.finish_reason is not None
-
-    def _publish_prefill(self, job: Job, chunk: Chunk) -> None:
-        self._scheduler.prefilled(chunk)
-        if not chunk.is_last:
-            job.call.emit(protocol.Prefill(done=chunk.stop, total=len(chunk.sequence.prompt)))
-            if chunk.stop in chunk.sequence.stops:
-                self._remember(job, chunk.stop)
-        elif job.text is None:
-            self._remember(job, chunk.stop)
-            entry = self._cache.entry_at(job.model.namespace, chunk.sequence.prompt)
-            job.call.emit(job.warmed(entry or ""))
-            self._end(job)
-        elif not job.model.runner.needs_checkpoints:
-            # A row of such a model is one token further already, and its state
-            # can't be wound back; its checkpoint was taken a token before.
-            self._remember(job, chunk.stop)
 
     # --- requests -----------------------------------------------------------
 
@@ -287,12 +285,13 @@ class Engine:
 
     # --- endings ------------------------------------------------------------
 
-    def _remember(self, job: Job, computed: int) -> None:
-        """File a sequence's first ``computed`` tokens in the prompt cache, if that works."""
-        if not job.model.runner.cacheable or not computed:
+    def _remember(self, job: Job) -> None:
+        """File what the cache has seen of a sequence in the prompt cache, if that works."""
+        sequence = job.sequence
+        if not job.model.runner.cacheable or not sequence.computed:
             return
         try:
-            self._file(job, job.sequence.spelled[:computed])
+            self._file(job, sequence.spelled[: sequence.computed])
         except Exception:  # what can't be cached must not cost the answer
             logger.exception("prompt cache: a prompt could not be filed")
 
@@ -305,16 +304,10 @@ class Engine:
 
     def _drop_cancelled(self) -> None:
         for job in [job for job in self._jobs.values() if job.call.cancelled]:
-            self._keep_partial(job)
+            # What was computed may serve the next request.
+            if job.text is not None:
+                self._remember(job)
             self._end(job)
-
-    def _keep_partial(self, job: Job) -> None:
-        """What a cancelled request computed may serve the next one."""
-        sequence = job.sequence
-        if sequence.phase is Phase.PREFILL and job.text is not None:
-            self._remember(job, sequence.computed)
-        elif sequence.phase is Phase.DECODE:
-            self._remember(job, len(sequence.spelled))
 
     @contextmanager
     def _contained(self, *jobs: Job) -> Iterator[Job]:
@@ -337,10 +330,12 @@ class Engine:
                 self._fail(job, _broken())
 
     def _end(self, job: Job) -> None:
+        """Free everything the job holds; a second time does nothing."""
+        if self._jobs.pop(job.sequence.id, None) is None:
+            return
         job.model.last_used_at = time.time()
         self._scheduler.finish(job.sequence)
         job.model.runner.remove([job.sequence])
-        del self._jobs[job.sequence.id]
 
     def _snapshot(self) -> Snapshot:
         self._cache.settle()

@@ -1,8 +1,10 @@
 """The batch runner: one model's forward passes over mlx-lm's batch caches.
 
 A prompt is prefilled chunk by chunk in a cache of its own; its first token is
-sampled from the last chunk's logits, and the row joins the batch. The batch is pipelined: while a step's tokens are read, the next step's forward pass
-is already being computed, so a row that ends costs one row of one pass.
+sampled from the last chunk's logits and told at once, and the row joins the
+batch. The batch is pipelined: while a step's tokens are read, the next step's
+forward pass is already being computed, so a row that ends costs one row of one
+pass.
 """
 
 from __future__ import annotations
@@ -40,6 +42,8 @@ class BatchRunner:
         """Whether ``_cache`` is of mlx-lm's batch kind. A row alone keeps the cache it was
         prefilled in: nothing is copied, and its attention needs no mask."""
         self._next: mx.array | None = None
+        self._told: set[int] = set()
+        """Rows whose token in ``_next`` was returned by ``prefill`` already."""
         self._steps = 0
         self._layout: Layout | None = layout_of(make_prompt_cache(model))
 
@@ -67,20 +71,22 @@ class BatchRunner:
             else make_prompt_cache(self._model)
         )
 
-    def prefill(self, chunks: Rows[Chunk]) -> None:
+    def prefill(self, chunks: Rows[Chunk]) -> list[tuple[Sequence, int]]:
         """Compute chunks: one of any kind, or the last ones of several sequences.
 
-        After its last chunk a sequence is ready to decode; a warm-up stays as it is.
+        After its last chunk a sequence is ready to decode, and its first token is
+        among those returned; a warm-up stays as it is.
         """
-        first = chunks[0]
-        if len(chunks) > 1:
-            self._prefill_together(chunks)
-        elif first.starts_answer:
-            self._prefill_last(first)
-        else:
+        if not chunks[0].starts_answer:
             # Evaluating the KV alone leaves the output projection uncomputed.
-            self._forward(first)
-            mx.eval([layer.state for layer in self._prefills[first.sequence.id]])
+            self._forward(chunks[0])
+            mx.eval([layer.state for layer in self._prefills[chunks[0].sequence.id]])
+            return []
+        first = self._prefill_last(chunks[0]) if len(chunks) == 1 else self._prefill_all(chunks)
+        started = [chunk.sequence for chunk in chunks]
+        self._told.update(sequence.id for sequence in started)
+        tokens: list[int] = first.tolist()  # type: ignore[assignment]
+        return list(zip(started, tokens, strict=True))
 
     def _forward(self, chunk: Chunk) -> mx.array:
         """The logits of one chunk, shape (1, tokens, vocabulary), not evaluated."""
@@ -88,7 +94,8 @@ class BatchRunner:
         logits: mx.array = self._model(tokens, cache=self._prefills[chunk.sequence.id])
         return logits
 
-    def _prefill_last(self, chunk: Chunk) -> None:
+    def _prefill_last(self, chunk: Chunk) -> mx.array:
+        """The sequence's first token."""
         sequence = chunk.sequence
         first = sample(self._forward(chunk)[:, -1, :], [self._samplers[sequence.id]])
         cache = self._prefills.pop(sequence.id)
@@ -99,9 +106,13 @@ class BatchRunner:
             self._rows, self._cache, self._next = [sequence], cache, first
             self._batched = False
             mx.clear_cache()
+        return first
 
-    def _prefill_together(self, chunks: Rows[Chunk]) -> None:
-        """The last chunks of several sequences in one pass, the shorter ones padded."""
+    def _prefill_all(self, chunks: Rows[Chunk]) -> mx.array:
+        """The last chunks of several sequences in one pass, the shorter ones padded.
+
+        Returns their first tokens.
+        """
         sequences = [chunk.sequence for chunk in chunks]
         caches = [self._prefills.pop(sequence.id) for sequence in sequences]
         batch = [type(layers[0]).merge(list(layers)) for layers in zip(*caches, strict=True)]
@@ -122,9 +133,10 @@ class BatchRunner:
             layer.finalize()
         mx.eval(first, [layer.state for layer in batch])
         self._join(sequences, batch, first)
+        return first
 
     def decode(self) -> list[tuple[Sequence, int]]:
-        """The next token of every row; starts computing the one after."""
+        """The next token of every row but those just prefilled; starts computing the one after."""
         if not self._rows or self._next is None:
             return []
         current = self._next
@@ -134,8 +146,13 @@ class BatchRunner:
         self._steps += 1
         if self._steps % _CLEAR_EVERY == 0:
             mx.clear_cache()
+        for row in self._rows:
+            row.computed += 1
         tokens: list[int] = current.tolist()  # type: ignore[assignment]
-        return list(zip(self._rows, tokens, strict=True))
+        pairs = zip(self._rows, tokens, strict=True)
+        decoded = [(row, token) for row, token in pairs if row.id not in self._told]
+        self._told.clear()
+        return decoded
 
     def span(self, sequence: Sequence, start: int, stop: int) -> KVSpan:
         """Tokens ``start`` to ``stop`` of a cacheable model's sequence, in memory of its own.

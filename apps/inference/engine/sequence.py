@@ -49,8 +49,9 @@ class Call:
 class Sequence:
     """What the scheduler and the runner need to know of a request.
 
-    ``prompt`` and ``generated`` are token ids. ``computed`` counts the prompt
-    tokens whose KV exists, ``cached`` those of them that came from the cache.
+    ``prompt`` and ``generated`` are token ids. ``computed`` counts the tokens,
+    of the prompt and then of the answer, that the model's cache has seen;
+    ``cached`` those of them that came from the prompt cache.
     """
 
     model: str
