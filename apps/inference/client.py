@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from pydantic import ValidationError
+
 from apps.inference.engine import protocol
 
 CONNECT_TIMEOUT = 2.0
@@ -56,6 +58,9 @@ class EngineUnavailable(EngineError):
 _NOT_RUNNING = (
     "The engine is not running. Start it with `mlx-hub up`; if it is up, it is restarting."
 )
+_NOT_UNDERSTOOD = (
+    "The engine's answer was not understood; it may be of another version. Restart the hub."
+)
 _WENT_AWAY = "The engine stopped while it was answering. It restarts by itself; try again."
 
 
@@ -66,7 +71,10 @@ def _silent(seconds: float) -> EngineUnavailable:
 
 
 def _checked(line: bytes) -> protocol.Event:
-    event = protocol.decode_event(line)
+    try:
+        event = protocol.decode_event(line)
+    except ValidationError as error:
+        raise EngineError("internal_error", _NOT_UNDERSTOOD) from error
     if isinstance(event, protocol.Failed):
         raise EngineError(event.code, event.message, event.retry_after)
     return event

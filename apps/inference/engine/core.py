@@ -212,6 +212,10 @@ class Engine:
             return
 
     def _take(self, request: protocol.Request, call: Call) -> None:
+        if call.cancelled:
+            # Whoever asked left while another request was taken up; a model may
+            # have to be loaded for it, which nobody waits for.
+            return
         try:
             if self._stopping.is_set():
                 raise ShuttingDown(_STOPPED)

@@ -116,7 +116,7 @@ def test_a_shared_system_prompt_is_computed_once(engine, spec):
 def test_the_next_turn_goes_on_from_the_last(engine, spec):
     first = engine.answer(chat(spec, "hello", system=SYSTEM, max_tokens=6))
     turn = engine.answer(chat(spec, "hello", first.text, "and?", system=SYSTEM))
-    assert turn.last.usage.cached_tokens >= first.last.usage.prompt_tokens - 1
+    assert turn.last.usage.cached_tokens >= first.last.usage.prompt_tokens
 
 
 @kinds

@@ -40,25 +40,6 @@ def test_every_answer_ends_with_a_reason_and_its_usage(engine, tiny):
     assert done.timings.time_to_first_token > 0
 
 
-def test_an_exact_repeat_computes_one_token_and_answers_the_same(engine, tiny):
-    first = engine.answer(chat(tiny, "hello there", system=SYSTEM))
-    again = engine.answer(chat(tiny, "hello there", system=SYSTEM))
-    assert again.last.usage.cached_tokens == again.last.usage.prompt_tokens - 1
-    assert again.text == first.text
-
-
-def test_a_shared_system_prompt_is_computed_once(engine, tiny):
-    engine.answer(chat(tiny, "one", system=SYSTEM))
-    second = engine.answer(chat(tiny, "two", system=SYSTEM))
-    assert second.last.usage.cached_tokens >= len(SYSTEM)
-
-
-def test_the_next_turn_reuses_prompt_and_answer(engine, tiny):
-    first = engine.answer(chat(tiny, "hello", system=SYSTEM, max_tokens=6))
-    turn = engine.answer(chat(tiny, "hello", first.text, "and?", system=SYSTEM))
-    assert turn.last.usage.cached_tokens >= first.last.usage.prompt_tokens
-
-
 @pytest.mark.parametrize("split", [1, 9, 40, 63])
 def test_reuse_changes_no_answer(profile, tmp_path, tiny, split):
     """Cold and warm agree, wherever the cached beginning ends."""
@@ -124,6 +105,15 @@ def test_a_cancelled_call_frees_its_place_within_one_turn(engine, tiny):
     assert not asked.finished
     assert engine.engine._scheduler.active == 0
     assert engine.engine._pool[tiny.digest].runner.live_kv_bytes == 0
+
+
+def test_a_request_whose_caller_left_loads_nothing(engine, tiny):
+    asked = Asked()
+    asked.call.cancel()
+    engine.engine.submit(chat(tiny, "hello"), asked.call)
+    engine.engine.turn(wait=False)
+    assert asked.events == []
+    assert engine.engine.snapshot.status.models == ()
 
 
 def test_a_cancelled_prefill_keeps_what_it_computed(engine, tiny):
@@ -292,14 +282,3 @@ def test_a_model_nobody_uses_is_unloaded_after_its_time(profile, tmp_path, tiny)
     model.last_used_at -= 101
     engine.engine.turn(wait=False)
     assert engine.engine.snapshot.status.models == ()
-
-
-def test_a_restarted_engine_is_warm_from_disk(profile, tmp_path, tiny):
-    first = SteppedEngine(profile, tmp_path)
-    cold = first.answer(chat(tiny, "hello", system=SYSTEM))
-    first.engine._cache.close()
-    second = SteppedEngine(profile, tmp_path)
-    warm = second.answer(chat(tiny, "hello", system=SYSTEM))
-    assert warm.last.usage.cached_tokens == warm.last.usage.prompt_tokens - 1
-    assert warm.text == cold.text
-    second.engine._cache.close()
