@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import dj_database_url
 from csp.constants import NONE, SELF
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -68,6 +68,15 @@ class HubSettings(BaseSettings):
     prompt_cache_disk_gb: float = Field(
         default=8.0, ge=0, description="Prompt cache budget on disk, in GiB; 0 keeps it off disk."
     )
+    prompt_cache_kv_bits: Annotated[Literal[4, 8], BeforeValidator(int)] | None = Field(
+        default=None, description="Keep cached KV in 8 or 4 bits; empty: as computed."
+    )
+    response_cache_mb: float = Field(
+        default=0, ge=0, description="Memory for exact repeats at temperature 0; 0: off."
+    )
+    response_cache_ttl_minutes: float = Field(
+        default=60, gt=0, description="How long such a response may be repeated."
+    )
     hf_endpoint: str = Field(
         default="https://huggingface.co",
         pattern=r"^https?://\S+$",
@@ -101,6 +110,10 @@ class HubSettings(BaseSettings):
     @property
     def models_dir(self) -> Path:
         return self.data_dir / "models"
+
+    @property
+    def measured_loads_file(self) -> Path:
+        return self.data_dir / "cache" / "measured-loads.json"
 
     @property
     def prompt_cache_dir(self) -> Path:

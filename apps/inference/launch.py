@@ -6,7 +6,7 @@ import sys
 
 from django.conf import settings
 
-from apps.inference.engine.config import GIB, EngineConfig, PromptCacheConfig
+from apps.inference.engine.config import GIB, EngineConfig, PromptCacheConfig, ResponseCacheConfig
 
 
 def engine_config() -> EngineConfig:
@@ -20,7 +20,13 @@ def engine_config() -> EngineConfig:
             max_entries=hub.prompt_cache_entries,
             max_memory_bytes=int(hub.prompt_cache_gb * GIB),
             max_disk_bytes=int(hub.prompt_cache_disk_gb * GIB),
+            kv_bits=hub.prompt_cache_kv_bits,
         ),
+        response_cache=ResponseCacheConfig(
+            max_bytes=int(hub.response_cache_mb * 2**20),
+            ttl_seconds=hub.response_cache_ttl_minutes * 60,
+        ),
+        measurements=hub.measured_loads_file,
         max_batch=hub.max_batch,
         max_queue=hub.max_queue,
         model_ttl_seconds=hub.model_ttl_minutes * 60,

@@ -71,6 +71,8 @@ _ENGINE_ERRORS: Mapping[str, _Kind] = {
     "queue_full": _Kind(429, "rate_limit_error", retry_after=5),
     "model_load_failed": _Kind(500, SERVER_ERROR, param="model"),
     "insufficient_memory": _Kind(503, SERVER_ERROR, param="model", retry_after=30),
+    "adapter_failed": _Kind(500, SERVER_ERROR, param="model"),
+    "deadline_exceeded": _Kind(504, SERVER_ERROR),
     "shutting_down": _Kind(503, SERVER_ERROR, retry_after=5),
     "engine_unavailable": _Kind(503, SERVER_ERROR, retry_after=2),
     "internal_error": _Kind(500, SERVER_ERROR),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,6 +21,17 @@ class PromptCacheConfig(BaseModel):
     max_disk_bytes: int = 8 * GIB
     min_free_disk_bytes: int = 1 * GIB
     """The disk tier writes nothing that would leave less than this free."""
+    kv_bits: Literal[4, 8] | None = None
+    """Keep cached KV quantised to this many bits; None keeps it as computed."""
+
+
+class ResponseCacheConfig(BaseModel):
+    """Exact repeats of deterministic requests, answered from memory. 0 bytes turn it off."""
+
+    model_config = ConfigDict(frozen=True)
+
+    max_bytes: int = 0
+    ttl_seconds: float = 3600.0
 
 
 class EngineConfig(BaseModel):
@@ -29,6 +41,9 @@ class EngineConfig(BaseModel):
 
     socket: Path
     prompt_cache: PromptCacheConfig
+    response_cache: ResponseCacheConfig = ResponseCacheConfig()
+    measurements: Path | None = None
+    """File that remembers how much memory loads really took; None: they are not remembered."""
     max_batch: int = 16
     """Sequences decoded together, per model."""
     max_queue: int = 64

@@ -165,7 +165,7 @@ class Engine:
         if not chunk.is_last:
             job.call.emit(protocol.Prefill(done=chunk.stop, total=len(chunk.sequence.prompt)))
         elif job.text is None:
-            entry = self._cache.entry_at(job.model.namespace, chunk.sequence.prompt)
+            entry = self._cache.entry_at(job.namespace, chunk.sequence.prompt)
             job.call.emit(job.warmed(entry or ""))
             self._end(job)
 
@@ -278,7 +278,7 @@ class Engine:
         spans = []
         if runner.cacheable:
             exact = runner.needs_checkpoints
-            hit = self._cache.lookup(job.model.namespace, sequence.prompt, exact=exact)
+            hit = self._cache.lookup(job.namespace, sequence.prompt, exact=exact)
             sequence.cached = sequence.computed = hit.tokens
             sequence.stops = job.checkpoint_stops(hit) if exact else ()
             spans = hit.spans
@@ -300,7 +300,7 @@ class Engine:
             logger.exception("prompt cache: a prompt could not be filed")
 
     def _file(self, job: Job, tokens: Tokens) -> None:
-        runner, namespace = job.model.runner, job.model.namespace
+        runner, namespace = job.model.runner, job.namespace
         covered = self._cache.covered(namespace, tokens, exact=runner.needs_checkpoints)
         span = runner.span(job.sequence, covered, len(tokens)) if covered < len(tokens) else None
         marks = job.marks_within(len(tokens))

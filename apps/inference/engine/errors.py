@@ -8,6 +8,8 @@ EngineFault
 ├── InsufficientMemory
 ├── ModelNotLoaded
 ├── ModelBusy
+├── AdapterFailed
+├── DeadlineExceeded
 ├── EntryNotFound
 ├── QueueFull
 └── ShuttingDown
@@ -64,6 +66,16 @@ class ModelNotLoaded(EngineFault):
 
 class ModelBusy(EngineFault):
     code = "model_busy"
+
+
+class AdapterFailed(EngineFault):
+    """An adapter's folder can't be read, or does not fit the model."""
+
+    code = "adapter_failed"
+
+
+class DeadlineExceeded(EngineFault):
+    code = "deadline_exceeded"
 
 
 class EntryNotFound(EngineFault):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ class Job:
     sampler: RowSampler
     text: AnswerText | None
     """None for a warm-up."""
+    namespace: str
+    """Names the cached KV that it can use: of its model, its adapter and its salt."""
 
     def marks_within(self, computed: int) -> list[Mark]:
         """What to file the first ``computed`` tokens under."""
@@ -88,8 +91,11 @@ def answer_job(
         end_tokens=tokenizer.eos_token_ids,
         max_tokens=max_tokens,
     )
-    sequence = Sequence(request.model.digest, request.client, prompt.tokens, max_tokens)
-    return Job(sequence, call, model, _marks(prompt), RowSampler(request.sampling), text)
+    adapter = request.adapter.digest if request.adapter else None
+    sequence = Sequence(request.model.digest, request.client, prompt.tokens, max_tokens, adapter)
+    sampler = RowSampler(request.sampling)
+    namespace = _namespace(model.namespace, adapter, request.cache_salt)
+    return Job(sequence, call, model, _marks(prompt), sampler, text, namespace)
 
 
 def warm_job(request: protocol.Warm, call: Call, model: PooledModel, *, kv_budget: int) -> Job:
@@ -99,7 +105,15 @@ def warm_job(request: protocol.Warm, call: Call, model: PooledModel, *, kv_budge
     preview = request.system_prompt[:PREVIEW_CHARACTERS]
     mark = Mark("system", len(tokens), preview, request.pinned)
     sequence = Sequence(request.model.digest, "warm-up", tokens, max_tokens=0)
-    return Job(sequence, call, model, (mark,), RowSampler(protocol.Sampling()), None)
+    sampler = RowSampler(protocol.Sampling())
+    return Job(sequence, call, model, (mark,), sampler, None, model.namespace)
+
+
+def _namespace(model: str, adapter: str | None, salt: str) -> str:
+    """An adapter changes what KV is computed; a salt only who may see it."""
+    if adapter is None and not salt:
+        return model
+    return hashlib.sha256(f"{model}|{adapter or ''}|{salt}".encode()).hexdigest()[: len(model)]
 
 
 def _room(model: PooledModel, prompt: int, kv_budget: int) -> int:

@@ -25,6 +25,22 @@ class _Wire(BaseModel):
 # --- shared parts -----------------------------------------------------------
 
 
+class AdapterSpec(_Wire):
+    """A LoRA adapter over a model: a folder as mlx-lm writes it."""
+
+    name: str
+    path: str
+    digest: str
+
+
+class DraftSpec(_Wire):
+    """A smaller model of the same vocabulary that proposes tokens for speculative decoding."""
+
+    name: str
+    path: str
+    digest: str
+
+
 class ModelSpec(_Wire):
     """A model as the engine needs it: the registry stays with the caller."""
 
@@ -32,6 +48,11 @@ class ModelSpec(_Wire):
     path: str
     digest: str
     """Content digest of weights, tokenizer and chat template."""
+    ttl_seconds: float | None = Field(default=None, ge=0)
+    """Unload it when idle for this long; 0 never, None as the engine is configured."""
+    pinned: bool = False
+    """Never unloaded to make room, nor when idle."""
+    draft: DraftSpec | None = None
 
 
 class Message(_Wire):
@@ -39,8 +60,20 @@ class Message(_Wire):
     content: str
 
 
+class Grammar(_Wire):
+    """What an answer must look like, enforced token by token."""
+
+    kind: Literal["json_schema", "regex", "lark"]
+    text: str
+    """A JSON Schema as JSON, a regular expression, or a grammar in llguidance's Lark dialect."""
+
+
 class Sampling(_Wire):
-    """How tokens are chosen. ``temperature`` 0 is greedy; ``top_k`` 0 is off."""
+    """How tokens are chosen. ``temperature`` 0 is greedy; ``top_k`` 0 is off.
+
+    Penalties look at the tokens of the prompt and the answer (repetition) or of the
+    answer alone (presence, frequency), as vLLM and OpenAI define them.
+    """
 
     temperature: float = Field(default=1.0, ge=0.0, le=2.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
@@ -50,6 +83,14 @@ class Sampling(_Wire):
     max_tokens: int | None = Field(default=None, ge=1)
     """None: up to what the context still holds."""
     stop: tuple[str, ...] = ()
+    repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
+    presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    logit_bias: dict[int, float] = {}
+    """Added to the logits of these token ids."""
+    logprobs: int | None = Field(default=None, ge=0, le=20)
+    """Report each token's log probability and those of this many likeliest ones; None: don't."""
+    grammar: Grammar | None = None
 
 
 # --- requests ---------------------------------------------------------------
@@ -64,6 +105,14 @@ class Generate(_Wire):
     sampling: Sampling = Sampling()
     client: str = ""
     """Who is asking, for fair queueing; callers with one name share one turn."""
+    adapter: AdapterSpec | None = None
+    """Answer with this adapter over the model; other requests need not share it."""
+    priority: Literal["interactive", "batch"] = "interactive"
+    """Batch work is taken up while no interactive request waits."""
+    deadline_seconds: float | None = Field(default=None, gt=0)
+    """From submission; an answer that is not finished then ends with ``deadline_exceeded``."""
+    cache_salt: str = Field(default="", max_length=200)
+    """Requests share cached KV and responses only with those of the same salt."""
 
 
 class Warm(_Wire):
@@ -144,6 +193,9 @@ class Loading(_Wire):
 
     event: Literal["loading"] = "loading"
     model: str
+    done_bytes: int = 0
+    total_bytes: int = 0
+    """Estimated; 0 where it is not known yet."""
 
 
 class Prompt(_Wire):
@@ -162,11 +214,27 @@ class Prefill(_Wire):
     total: int
 
 
+class TopToken(_Wire):
+    """A token that could have been chosen. ``text`` may hold half a character; ``bytes`` has all."""
+
+    text: str
+    bytes: tuple[int, ...]
+    logprob: float
+
+
+class TokenLogprob(TopToken):
+    """A chosen token, and the likeliest ones at its place, by the model's own distribution."""
+
+    top: tuple[TopToken, ...] = ()
+
+
 class Delta(_Wire):
     """Text that is final: whole characters, no part of a stop string."""
 
     event: Literal["delta"] = "delta"
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """The tokens behind the text, where the request asked for them."""
 
 
 class Usage(_Wire):
@@ -185,11 +253,22 @@ class Timings(_Wire):
     """Decode rate after the first token; 0.0 where there is no second one."""
 
 
+class Speculation(_Wire):
+    """Tokens that the draft model proposed for an answer, and those of them that held."""
+
+    drafted: int
+    accepted: int
+
+
 class Done(_Wire):
     event: Literal["done"] = "done"
     finish_reason: Literal["stop", "length"]
     usage: Usage
     timings: Timings
+    speculation: Speculation | None = None
+    """None where no draft model took part."""
+    repeated: bool = False
+    """Whether the whole answer came from the response cache."""
 
 
 class Warmed(_Wire):
@@ -210,6 +289,15 @@ class LoadedModel(_Wire):
     loaded_at: float
     """Seconds since the epoch."""
     last_used_at: float
+    pinned: bool = False
+    unloads_at: float | None = None
+    """When it goes if nobody uses it; None: it stays."""
+    measured_bytes: int = 0
+    """Memory that loading it took."""
+    adapters: tuple[str, ...] = ()
+    draft: str | None = None
+    speculation: Speculation | None = None
+    """Over all its answers since it was loaded."""
 
 
 class ModelReady(_Wire):
@@ -244,6 +332,8 @@ class Status(_Wire):
     accelerator: Accelerator
     models: tuple[LoadedModel, ...]
     loading: str | None
+    loading_share: float = 0.0
+    """How much of the model that is being loaded is there, 0 to 1."""
     active: int
     """Sequences being prefilled or decoded."""
     queued: int
@@ -299,6 +389,10 @@ class CacheStats(_Wire):
     evictions: int
     disk_hits: int
     disk_errors: int
+    response_entries: int = 0
+    response_bytes: int = 0
+    response_hits: int = 0
+    response_misses: int = 0
 
 
 class Evicted(_Wire):
@@ -314,6 +408,8 @@ ErrorCode = Literal[
     "insufficient_memory",
     "model_not_loaded",
     "model_busy",
+    "adapter_failed",
+    "deadline_exceeded",
     "cache_entry_not_found",
     "queue_full",
     "shutting_down",

@@ -60,6 +60,8 @@ class Sequence:
     prompt: tuple[int, ...]
     max_tokens: int
     """0 for a warm-up: prefill only."""
+    adapter: str | None = None
+    """Digest of the adapter to compute it with."""
     id: int = field(default_factory=lambda: next(_ids))
     phase: Phase = Phase.WAITING
     computed: int = 0
