@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from benchmarks import comparison, measures
+from benchmarks import cache, company, comparison, faults, measures
 from benchmarks.bare_loop import bare_loop
 from benchmarks.figures import Figure
 from benchmarks.hub import benchmark_hub
@@ -17,14 +17,13 @@ from benchmarks.mlx_lm_server import mlx_lm_server
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("suite", nargs="?", choices=["hub", "servers"], default="hub")
+    parser.add_argument("suite", nargs="?", choices=SUITES, default="hub")
     parser.add_argument("--rounds", type=int, default=5, help="rounds per figure (default 5)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
 
     figures: list[Figure] = []
-    suite = hub_suite if options.suite == "hub" else servers_suite
-    for figure in suite(options.rounds):
+    for figure in SUITES[options.suite](options.rounds):
         print(figure, flush=True)
         figures.append(figure)
     if options.json:
@@ -34,16 +33,50 @@ def main() -> int:
 
 def hub_suite(rounds: int) -> Iterable[Figure]:
     """What the prompt cache gives, and what the hub's processes cost."""
-    with benchmark_hub() as (hub, model), bare_loop(model) as loop:
+    with benchmark_hub() as (hub, process), bare_loop(process.starter) as loop:
         yield from measures.warm_prompt(hub, rounds)
         yield from measures.decode(hub, loop, rounds)
 
 
 def servers_suite(rounds: int) -> Iterable[Figure]:
     """The hub beside mlx-lm's server."""
-    with benchmark_hub() as (hub, model), mlx_lm_server(model) as other:
-        yield from comparison.time_to_first_token(hub, other, rounds)
-        yield from comparison.throughput(hub, other, rounds)
+    with benchmark_hub() as (hub, process):
+        with mlx_lm_server(process.starter) as other:
+            yield from comparison.time_to_first_token(hub, other, rounds)
+            yield from comparison.throughput(hub, other, rounds)
+        with mlx_lm_server(process.starter, as_installed=True) as other:
+            yield from comparison.prefill(hub, other, rounds)
+
+
+def company_suite(rounds: int) -> Iterable[Figure]:
+    """Many clients, clients that leave, and memory over a long time."""
+    with benchmark_hub() as (hub, process):
+        yield from company.long_prompt_among_streams(hub, rounds)
+        yield from company.leaving_clients(hub, process)
+    with benchmark_hub() as (hub, process):
+        yield from company.long_service(hub, process)
+
+
+def cache_suite(rounds: int) -> Iterable[Figure]:
+    """What many conversations hold together, and what a crash leaves."""
+    with benchmark_hub(cache.SHARING) as (hub, process):
+        yield from cache.shared_system_prompt(hub, process)
+    with benchmark_hub() as (hub, process):
+        yield from cache.after_a_crash(hub, process, rounds)
+
+
+def faults_suite(rounds: int) -> Iterable[Figure]:
+    """Two hundred damages to the cache's folder a round."""
+    yield from faults.disk_faults(200 * rounds)
+
+
+SUITES: dict[str, Callable[[int], Iterable[Figure]]] = {
+    "hub": hub_suite,
+    "servers": servers_suite,
+    "company": company_suite,
+    "cache": cache_suite,
+    "faults": faults_suite,
+}
 
 
 def _plain(figure: Figure) -> dict[str, float | str | bool]:

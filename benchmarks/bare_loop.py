@@ -1,9 +1,9 @@
-"""mlx-lm's own batch loop in a process of its own, as the yardstick for decoding.
+"""The batch loop that the engine runs on, alone in a process: the yardstick for decoding.
 
-Reads one JSON job per line from standard input: the model's folder comes as the
-argument, a job names chats and how many tokens to generate.
-Answers each with the times at which every row got its tokens. Same weights,
-same precision, same BLAS as the hub's engine: both load through the runtime.
+No scheduler, no prompt cache, no text, no socket: the difference to the hub is what
+all of that costs. Reads one JSON job per line from standard input: the model's folder
+comes as the argument, a job names chats and how many tokens to generate. Answers each
+with the times at which every row got its tokens.
 """
 
 from __future__ import annotations
@@ -55,8 +55,10 @@ def _serve(folder: Path) -> None:
     from apps.models.runtime import accelerator
 
     profile = accelerator.prepare()
-    from apps.models.runtime import loading
+    from apps.models.runtime import cpu, loading
 
+    if profile.backend == "cpu":
+        cpu.install()
     loaded = loading.load(folder, profile)
     for line in sys.stdin:
         job = json.loads(line)
@@ -68,19 +70,28 @@ def _serve(folder: Path) -> None:
 
 
 def _generate(loaded: Any, prompts: list[list[int]], max_tokens: int) -> list[list[float]]:
-    from mlx_lm.generate import BatchGenerator
+    from apps.inference.engine.protocol import Sampling
+    from apps.inference.engine.runner import BatchRunner
+    from apps.inference.engine.sampling import RowSampler
+    from apps.inference.engine.scheduler import Chunk
+    from apps.inference.engine.sequence import Sequence
 
-    generator = BatchGenerator(
-        loaded.model,
-        max_tokens=max_tokens,
-        stop_tokens=[[token] for token in loaded.tokenizer.eos_token_ids],
-    )
-    times: dict[int, list[float]] = {uid: [] for uid in generator.insert(prompts)}
-    while responses := generator.next_generated():
+    runner = BatchRunner(loaded.model)
+    times: dict[int, list[float]] = {}
+    for prompt in prompts:
+        sequence = Sequence("model", "client", tuple(prompt), max_tokens)
+        runner.begin(sequence, RowSampler(Sampling(temperature=0.0)), [])
+        runner.prefill([Chunk(sequence, 0, len(prompt))])
+        times[sequence.id] = [time.perf_counter()]
+    answering = len(prompts)
+    while answering:
+        decoded = runner.decode()
         now = time.perf_counter()
-        for response in responses:
-            times[response.uid].append(now)
-    generator.close()
+        for row, token in decoded:
+            times[row.id].append(now)
+            if len(times[row.id]) == max_tokens or token in loaded.tokenizer.eos_token_ids:
+                runner.remove([row])
+                answering -= 1
     return list(times.values())
 
 

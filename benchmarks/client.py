@@ -1,26 +1,26 @@
-"""An OpenAI-compatible server as a benchmark sees it: questions in, times out."""
+"""The client of `mlx-hub bench`, for suites that wait for their answers. Safe from any thread."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+import asyncio
+from dataclasses import dataclass
 
-ANSWER_SECONDS = 600.0
+from apps.inference.benchmarks.measuring import client as measuring
+from apps.inference.benchmarks.measuring.client import ANSWER_SECONDS
+from apps.inference.benchmarks.measuring.prompts import Chat
 
-Chat = list[dict[str, str]]
+__all__ = ["ANSWER_SECONDS", "Answer", "Chat", "ChatServer"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Answer:
-    """Times are seconds on the clock of ``time.perf_counter``."""
+    """Times are seconds on the clock of ``time.perf_counter``; what was not told counts as 0."""
 
     asked_at: float
-    token_times: list[float] = field(default_factory=list)
-    text: str = ""
-    cached_tokens: int = 0
+    token_times: list[float]
+    text: str
+    prompt_tokens: int
+    cached_tokens: int
 
     @property
     def time_to_first_token(self) -> float:
@@ -29,45 +29,29 @@ class Answer:
 
 @dataclass(frozen=True)
 class ChatServer:
+    """A server on this machine."""
+
     port: int
     model: str
 
     def ask(self, messages: Chat, *, max_tokens: int) -> Answer:
-        """One streamed greedy answer over HTTP."""
-        body = {
-            "model": self.model,
-            "messages": messages,
-            "max_tokens": max_tokens,
-            "temperature": 0,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
-        answer = Answer(time.perf_counter())
-        headers = {"Content-Type": "application/json"}
-        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
-        response = connection.getresponse()
-        if response.status != http.client.OK:
-            raise RuntimeError(f"the server answered {response.status}: {response.read()[:500]!r}")
-        for line in response:
-            _take(answer, line)
-        connection.close()
-        return answer
+        """One streamed greedy answer. Raises MeasuringError."""
+        return self.ask_together([messages], max_tokens=max_tokens)[0]
 
     def ask_together(self, chats: list[Chat], *, max_tokens: int) -> list[Answer]:
-        """All at the same time, each from a client of its own."""
-        with ThreadPoolExecutor(len(chats)) as pool:
-            return list(pool.map(lambda chat: self.ask(chat, max_tokens=max_tokens), chats))
+        """All at the same time, each over a connection of its own. Raises MeasuringError."""
+        return [_counted(answer) for answer in asyncio.run(self._ask(chats, max_tokens))]
+
+    async def _ask(self, chats: list[Chat], max_tokens: int) -> list[measuring.Answer]:
+        async with measuring.ChatServer(f"http://127.0.0.1:{self.port}/v1", self.model) as server:
+            return await server.ask_together(chats, max_tokens=max_tokens)
 
 
-def _take(answer: Answer, line: bytes) -> None:
-    if not line.startswith(b"data: {"):
-        return
-    chunk = json.loads(line.removeprefix(b"data: "))
-    if "error" in chunk:
-        raise RuntimeError(str(chunk["error"]))
-    if chunk["choices"] and (text := chunk["choices"][0]["delta"].get("content")):
-        answer.token_times.append(time.perf_counter())
-        answer.text += text
-    if usage := chunk.get("usage"):
-        answer.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+def _counted(answer: measuring.Answer) -> Answer:
+    return Answer(
+        answer.asked_at,
+        answer.token_times,
+        answer.text,
+        answer.prompt_tokens or 0,
+        answer.cached_tokens or 0,
+    )

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from apps.inference.benchmarks.measuring.figures import decode_rate
+from apps.inference.benchmarks.measuring.prompts import (
+    SYSTEM_TOKENS,
+    long_system_prompt,
+    next_turn,
+    story,
+    with_system,
+)
 from benchmarks.client import Answer, ChatServer
 from benchmarks.figures import Figure, median_figure
-from benchmarks.measures import DECODE_TOKENS, decode_rate
-from benchmarks.prompts import SYSTEM_TOKENS, long_system_prompt, next_turn, story, with_system
+from benchmarks.measures import DECODE_TOKENS
 
 _CLIENTS = 8
+_SHORT_PROMPT = 1500
+"""Characters; as installed, the other server reads a few tokens a second."""
 
 
 def time_to_first_token(hub: ChatServer, other: ChatServer, rounds: int) -> Iterable[Figure]:
@@ -29,6 +38,19 @@ def time_to_first_token(hub: ChatServer, other: ChatServer, rounds: int) -> Iter
             "s",
             at_most=limit,
         )
+
+
+def prefill(hub: ChatServer, other: ChatServer, rounds: int) -> Iterable[Figure]:
+    """Prompt tokens per second, each round with a prompt new to both."""
+    ours: list[float] = []
+    theirs: list[float] = []
+    for salt in range(rounds):
+        text = long_system_prompt(700 + salt)[:_SHORT_PROMPT]
+        for server, rates in ((hub, ours), (other, theirs)):
+            answer = server.ask(with_system(text, "Which rule is the first?"), max_tokens=1)
+            rates.append(answer.prompt_tokens / answer.time_to_first_token)
+    name = "prefill hub / mlx_lm.server as installed"
+    yield median_figure(name, ours, theirs, "tok/s", at_least=10.0)
 
 
 def _conversation(server: ChatServer, system: str) -> Iterable[tuple[str, Answer]]:

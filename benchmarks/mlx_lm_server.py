@@ -1,4 +1,4 @@
-"""mlx-lm's own server on the same weights, in the same precision, with the same BLAS.
+"""mlx-lm's own server: on the same weights with the same BLAS, or as it is installed.
 
 `python -m benchmarks.mlx_lm_server FOLDER PORT` prepares the accelerator as the
 hub does, writes the weights as the hub's engine holds them to a temporary
@@ -23,12 +23,15 @@ from tests.hub_process import until
 
 
 @contextmanager
-def mlx_lm_server(model: Path) -> Iterator[ChatServer]:
+def mlx_lm_server(model: Path, *, as_installed: bool = False) -> Iterator[ChatServer]:
+    """``as_installed``: without our choice of BLAS and precision."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    ours = ["benchmarks.mlx_lm_server", str(model), str(port)]
+    plain = ["mlx_lm", "server", "--model", str(model), "--port", str(port)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.mlx_lm_server", str(model), str(port)],
+        [sys.executable, "-m", *(plain if as_installed else ours)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -1,7 +1,8 @@
 """The HTTP APIs: mounts every router and translates every error, once.
 
 - ``openai_api`` under /v1: OpenAI's dialect. Docs at /v1/docs.
-- ``admin_api`` under /admin: health and the prompt cache. Docs at /admin/api/docs.
+- ``hub_api`` under /api: what the pages do, for programs. Docs at /api/docs.
+- ``admin_api`` under /admin: health, the prompt cache and the warm prompts. Docs at /admin/api/docs.
 """
 
 from __future__ import annotations
@@ -31,8 +32,12 @@ from apps.inference.api.errors import (
     problem_of,
     validation_problem,
 )
+from apps.inference.benchmarks import api as benchmarks
+from apps.inference.benchmarks.measuring.errors import BadAddress
+from apps.inference.benchmarks.services import StillActive
 from apps.inference.client import EngineError
 from apps.inference.services import ModelNotFound
+from apps.inference.warming import WarmPromptNotFound
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +81,14 @@ class HubAPI(NinjaAPI):
 
 def _problem(request: HttpRequest, error: Exception | type[Exception]) -> Problem:
     match error:
-        case ModelNotFound() | EngineError():
+        case ModelNotFound() | WarmPromptNotFound() | EngineError():
             return problem_of(error)
+        case benchmarks.BenchmarkNotFound():
+            return problem(404, str(error), code="benchmark_not_found")
+        case StillActive():
+            return problem(409, str(error), code="benchmark_active")
+        case BadAddress():
+            return problem(400, str(error), param="base_url", code="invalid_address")
         case ValidationError():
             return validation_problem(error.errors)
         case RequestDataTooBig():
@@ -115,11 +126,22 @@ openai_api = HubAPI(
 )
 openai_api.add_router("", routes.router)
 
+hub_api = HubAPI(
+    owns_prefix=True,
+    title="MLX Model Hub: API",
+    version="1",
+    description="Benchmarks: start, follow, read, delete.",
+    docs_url="/docs",
+    openapi_url="/openapi.json",
+    urls_namespace="hub",
+)
+hub_api.add_router("", benchmarks.router)
+
 admin_api = HubAPI(
     owns_prefix=False,
     title="MLX Model Hub: management API",
     version="1",
-    description="Health and the prompt cache.",
+    description="Health, the prompt cache and the warm prompts.",
     docs_url="/api/docs",
     openapi_url="/api/openapi.json",
     urls_namespace="management",

@@ -12,14 +12,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlxhub_site.settings")
 # local; the hub's own streams are asynchronous, and tested to be.
 warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous iterators")
 
-application = get_asgi_application()
+django_application = get_asgi_application()
 
 # Apps can be imported only now that Django is set up.
 from django.core.signals import request_started  # noqa: E402
 from django.db import DatabaseError  # noqa: E402
 
+from apps.inference.api.lifetime import RequestLifetimes  # noqa: E402
 from apps.playground.models import Message  # noqa: E402
 from apps.playground.services import interrupt_orphans  # noqa: E402
+
+application = RequestLifetimes(django_application)
 
 logger = logging.getLogger(__name__)
 

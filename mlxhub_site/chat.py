@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from apps.inference.client import EngineClient, EngineError
 from apps.inference.engine import protocol
 
+if TYPE_CHECKING:  # the registry needs Django, which the command line sets up late
+    from apps.inference.services import NamedModel
+
 SAMPLING = protocol.Sampling(temperature=0.3, top_p=0.9, max_tokens=1024)
 """As cautious as the playground's defaults: a small model wanders when it is hot."""
 
 
-def converse(client: EngineClient, model: protocol.ModelSpec, *, system_prompt: str) -> None:
+def converse(client: EngineClient, model: NamedModel, *, system_prompt: str) -> None:
     """Ask and answer until the input ends. Ctrl-C stops an answer, or leaves at the prompt."""
     messages: list[protocol.Message] = []
     if system_prompt:
@@ -34,12 +39,14 @@ def _ask() -> str | None:
         return None
 
 
-def _answer(
-    client: EngineClient, model: protocol.ModelSpec, messages: list[protocol.Message]
-) -> str:
+def _answer(client: EngineClient, model: NamedModel, messages: list[protocol.Message]) -> str:
     """Print the answer as it comes; returns what came, also where Ctrl-C cut it short."""
     request = protocol.Generate(
-        model=model, messages=tuple(messages), sampling=SAMPLING, client="cli"
+        model=model.spec,
+        adapter=model.adapter_spec,
+        messages=tuple(messages),
+        sampling=SAMPLING,
+        client="cli",
     )
     text = ""
     try:

@@ -10,7 +10,7 @@ import os
 import sqlite3
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import django
 import typer
@@ -21,6 +21,9 @@ from typer.core import TyperGroup
 
 from apps.inference.client import EngineClient, EngineError
 from apps.inference.engine import protocol
+
+if TYPE_CHECKING:
+    from apps.inference.services import NamedModel
 
 
 class CommandFailed(Exception):
@@ -133,7 +136,7 @@ def import_model(
 def load(name: ModelName) -> None:
     """Load a model's weights into memory."""
     client = _engine()
-    ready = client.call(protocol.LoadModel(model=_spec(name)), protocol.ModelReady)
+    ready = client.call(protocol.LoadModel(model=_named(name).spec), protocol.ModelReady)
     typer.echo(f"{name} is loaded ({ready.seconds:.1f} s).")
 
 
@@ -141,14 +144,14 @@ def load(name: ModelName) -> None:
 def unload(name: ModelName) -> None:
     """Free the memory of a loaded model."""
     client = _engine()
-    client.call(protocol.UnloadModel(digest=_spec(name).digest), protocol.Ok)
+    client.call(protocol.UnloadModel(digest=_named(name).spec.digest), protocol.Ok)
     typer.echo(f"{name} is unloaded.")
 
 
 @app.command()
 def chat(
     name: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="Default: the first.")
+        str | None, typer.Argument(metavar="[MODEL[:ADAPTER]]", help="Default: the first model.")
     ] = None,
     system: Annotated[str, typer.Option(help="A system prompt.")] = "",
 ) -> None:
@@ -156,7 +159,7 @@ def chat(
     client = _engine()
     from mlxhub_site.chat import converse
 
-    converse(client, _spec(name), system_prompt=system)
+    converse(client, _named(name), system_prompt=system)
 
 
 @app.command()
@@ -164,6 +167,42 @@ def warm() -> None:
     """Compute the KV of every enabled warm prompt, so that its first chat starts fast."""
     _set_up_django()
     call_command("warm_cache")
+
+
+@app.command()
+def bench(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Default: this hub's first.")
+    ] = None,
+    base_url: Annotated[
+        str, typer.Option(help="Measure another OpenAI-compatible server, as http://HOST:PORT/v1.")
+    ] = "",
+    api_key_env: Annotated[
+        str, typer.Option(help="The environment variable that holds that server's API key.")
+    ] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Short prompts, one round.")] = False,
+    rounds: Annotated[int | None, typer.Option(min=1, max=20, help="Rounds per figure.")] = None,
+    clients: Annotated[str, typer.Option(help="Clients at once, for example 1,2,4.")] = "",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Also write the run to this file.")
+    ] = None,
+    save: Annotated[bool, typer.Option(help="Keep the run in the hub's history.")] = True,
+) -> None:
+    """Measure times to first token and tokens per second, here or on another server."""
+    _set_up_django()
+    from mlxhub_site import bench as benchmark
+
+    try:
+        benchmark.bench(
+            name or (None if base_url else _named(None).name),
+            base_url=base_url,
+            api_key_env=api_key_env,
+            plan=benchmark.plan_of(quick=quick, rounds=rounds, clients=clients),
+            json_file=json_file,
+            save=save,
+        )
+    except benchmark.BenchFailed as error:
+        raise CommandFailed(str(error)) from error
 
 
 @app.command()
@@ -200,15 +239,14 @@ def _engine() -> EngineClient:
     return engine()
 
 
-def _spec(name: str | None) -> protocol.ModelSpec:
-    """The named model, or the first one, as the engine's calls name it."""
+def _named(name: str | None) -> NamedModel:
+    """The named model, with its adapter where one is named; without a name the first model."""
     from apps.inference import services
 
     try:
-        model = services.default_model() if name is None else services.resolve_model(name)
+        return services.default_model() if name is None else services.resolve_model(name)
     except services.ModelNotFound as error:
         raise CommandFailed(str(error)) from error
-    return services.spec_for(model)
 
 
 def _describe_database_error(error: DatabaseError) -> str:

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from mlxhub_site.api import admin_api, openai_api
+from mlxhub_site.api import admin_api, hub_api, openai_api
 
 # Django's admin and the API's pages name no icon of their own; browsers then ask here.
 favicon = RedirectView.as_view(url=f"{settings.STATIC_URL}favicon.svg")
@@ -16,7 +16,9 @@ urlpatterns = [
     path("playground/", include("apps.playground.urls")),
     path("models/", include("apps.models.urls")),
     path("engine/", include("apps.inference.urls")),
+    path("benchmarks/", include("apps.inference.benchmarks.urls")),
     path("system/", include("apps.system.urls")),
+    path("api/", hub_api.urls),
     path("v1/", openai_api.urls),
     # The management API's paths come before Django's admin, which would
     # otherwise answer everything under /admin/.

@@ -58,6 +58,7 @@ from apps.inference.engine.protocol import (
     PinCache,
     Prefill,
     Prompt,
+    ResetPeakMemory,
     Status,
     Timings,
     UnloadModel,
@@ -321,6 +322,8 @@ class FakeEngine:
                 return [Ok() if gone else failure("model_not_loaded", "The model is not loaded.")]
             case GetStatus():
                 return [self._status()]
+            case ResetPeakMemory():
+                return [Ok()]
             case ListCache():
                 return [CacheEntries(entries=tuple(self.entries.values()))]
             case GetCacheStats():

@@ -10,10 +10,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+
+import psutil
 
 from apps.inference.client import EngineClient, EngineError
 from apps.inference.engine.protocol import Status
@@ -28,8 +30,10 @@ T = TypeVar("T")
 class HubProcess:
     """One hub; it can be killed and started again on the same folder and port."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
+        """``settings``: environment variables of the hub beside MLXHUB_HOME."""
         self.home = home
+        self._settings = dict(settings or {})
         self.port = _free_port()
         self.output: list[str] = []
         self._process: subprocess.Popen[str] | None = None
@@ -38,6 +42,11 @@ class HubProcess:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def starter(self) -> Path:
+        """The starter model's folder."""
+        return self.home / "models" / STARTER
 
     @property
     def engine(self) -> EngineClient:
@@ -54,7 +63,7 @@ class HubProcess:
         """Start it and wait until its first page answers."""
         self._process = subprocess.Popen(
             [Path(sys.executable).with_name("mlx-hub"), "up", "--port", str(self.port)],
-            env=os.environ | {"MLXHUB_HOME": str(self.home)},
+            env=os.environ | self._settings | {"MLXHUB_HOME": str(self.home)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -77,6 +86,14 @@ class HubProcess:
         self._process.kill()
         self._ended()
 
+    def kill_all(self) -> None:
+        """SIGKILL to the supervisor and all its children, as a power failure would."""
+        assert self._process is not None
+        supervisor = psutil.Process(self._process.pid)
+        for process in (supervisor, *supervisor.children(recursive=True)):
+            process.kill()
+        self._ended()
+
     def _ended(self) -> int:
         """Wait for the process, and for the last line of its output."""
         assert self._process is not None
@@ -95,10 +112,10 @@ class HubProcess:
 
 
 @contextmanager
-def running_hub() -> Iterator[HubProcess]:
+def running_hub(settings: Mapping[str, str] | None = None) -> Iterator[HubProcess]:
     """A hub in an empty folder. The folder's path is short, as a socket's has to be."""
     with tempfile.TemporaryDirectory(prefix="mlxhub-", ignore_cleanup_errors=True) as folder:
-        hub = HubProcess(Path(folder))
+        hub = HubProcess(Path(folder), settings)
         try:
             hub.start()
             yield hub

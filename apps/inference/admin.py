@@ -8,11 +8,15 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.defaultfilters import filesizeformat
+from django.template.defaultfilters import filesizeformat, pluralize
 
 from apps.inference import services
 from apps.inference.client import EngineError
 from apps.inference.models import PromptCacheEntry, WarmPrompt
+from apps.inference.tasks import queue_warming
+
+_REFRESH_SECONDS = 2
+"""How often the list of warm prompts is read anew while one is being warmed."""
 
 
 @admin.register(PromptCacheEntry)
@@ -111,23 +115,44 @@ class PromptCacheEntryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class WarmPromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """System prompts that are computed ahead of the first chat."""
 
-    list_display = ("name", "model", "pinned", "enabled", "last_warmed_at", "last_error")
-    list_filter = ("model", "enabled")
-    list_select_related = ("model",)
+    list_display = (
+        "name",
+        "model",
+        "adapter",
+        "pinned",
+        "enabled",
+        "progress",
+        "last_warmed_at",
+        "last_error",
+    )
+    list_filter = ("model", "enabled", "state")
+    list_select_related = ("model", "adapter__base")
     search_fields = ("name", "system_prompt")
-    readonly_fields = ("last_warmed_at", "last_error")
+    readonly_fields = ("progress", "last_warmed_at", "last_error")
     actions = ("warm_now",)
+
+    @admin.display(description="state", ordering="state")
+    def progress(self, prompt: WarmPrompt) -> str:
+        return prompt.progress
+
+    def save_model(self, request: HttpRequest, obj: WarmPrompt, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and {"model", "adapter", "system_prompt", "pinned"} & set(form.changed_data):
+            obj.forget_warming()
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        if request.method == "GET" and WarmPrompt.objects.in_progress().exists():
+            response["Refresh"] = str(_REFRESH_SECONDS)
+        return response
 
     @admin.action(description="Warm now", permissions=["change"])
     def warm_now(self, request: HttpRequest, prompts: QuerySet[WarmPrompt]) -> None:
-        for prompt in prompts.select_related("model"):
-            try:
-                warmed = services.warm_saved(prompt=prompt)
-            except EngineError as error:
-                self.message_user(request, f"{prompt}: {error.message}", messages.ERROR)
-            else:
-                self.message_user(
-                    request,
-                    f"{prompt}: {warmed.tokens} tokens are warm, after {warmed.seconds:.1f} s.",
-                    messages.SUCCESS,
-                )
+        asked = queue_warming(prompts=WarmPrompt.objects.filter(pk__in=prompts.values("pk")))
+        self.message_user(
+            request,
+            f"The worker warms {asked} prompt{pluralize(asked)}; the list shows how far it is.",
+            messages.SUCCESS,
+        )

@@ -97,10 +97,9 @@ def _timed_engine() -> tuple[Check, Status | None]:
 
 
 def _verdict(status: Status) -> Check:
-    if status.loading:
-        return Check("ok", f"Loading {status.loading}.")
-    reason = stall(status)
-    return Check("down", reason) if reason else Check("ok")
+    if reason := stall(status):
+        return Check("down", reason)
+    return Check("ok", f"Loading {status.loading}.") if status.loading else Check("ok")
 
 
 def _worker() -> Check:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from apps.inference.client import AsyncEngineClient, EngineClient, EngineError
+from apps.inference.client import AsyncEngineClient, EngineClient
 from apps.inference.engine.protocol import (
+    AdapterSpec,
     CacheEntries,
     CacheEntry,
-    Event,
+    DraftSpec,
     EvictCache,
     Evicted,
     ListCache,
     ModelSpec,
     Ok,
     PinCache,
-    Warm,
-    Warmed,
 )
-from apps.inference.models import PromptCacheEntry, WarmPrompt
-from apps.models.models import LocalModel
+from apps.inference.models import PromptCacheEntry
+from apps.models.models import Adapter, LocalModel
 
 GLANCE_TIMEOUT = 2.5
 """Seconds to wait for what the engine answers at once, whatever it is busy with."""
@@ -35,7 +33,31 @@ TURN_TIMEOUT = 30.0
 
 
 class ModelNotFound(Exception):
-    """The registry has no such model; the message says how to get one."""
+    """The registry has no such model or adapter; the message says how to get one."""
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """What a name in a call stands for: a model, or an adapter over it."""
+
+    model: LocalModel
+    adapter: Adapter | None = None
+
+    @property
+    def name(self) -> str:
+        """The name that calls use: ``model`` or ``model:adapter``."""
+        return str(self.adapter) if self.adapter else self.model.slug
+
+    @property
+    def spec(self) -> ModelSpec:
+        return spec_for(self.model)
+
+    @property
+    def adapter_spec(self) -> AdapterSpec | None:
+        adapter = self.adapter
+        if adapter is None:
+            return None
+        return AdapterSpec(name=adapter.slug, path=adapter.path, digest=adapter.digest)
 
 
 # --- the engine and its models ------------------------------------------------
@@ -63,28 +85,62 @@ def async_engine() -> AsyncEngineClient:
 
 def spec_for(model: LocalModel) -> ModelSpec:
     """The model as the engine's calls name it."""
-    return ModelSpec(name=model.slug, path=model.path, digest=model.digest)
+    draft = model.draft
+    ttl = model.ttl_minutes
+    return ModelSpec(
+        name=model.slug,
+        path=model.path,
+        digest=model.digest,
+        ttl_seconds=None if ttl is None else ttl * 60,
+        pinned=model.pinned,
+        draft=DraftSpec(name=draft.slug, path=draft.path, digest=draft.digest) if draft else None,
+    )
 
 
-def resolve_model(name: str) -> LocalModel:
-    """The model of this name or hub repository id. Raises ModelNotFound."""
-    model = LocalModel.objects.named(name).order_by("created_at").first()
+def all_models() -> list[NamedModel]:
+    """Everything that a call may name: each model, followed by the adapters over it."""
+    named = []
+    for model in LocalModel.objects.prefetch_related("adapters"):
+        named.append(NamedModel(model))
+        named += [NamedModel(model, adapter) for adapter in model.adapters.all()]
+    return named
+
+
+def resolve_model(name: str) -> NamedModel:
+    """The model of this name or hub repository id; ``:`` and an adapter's name may follow.
+
+    Raises ModelNotFound.
+    """
+    base, colon, adapter_name = name.partition(":")
+    # With its draft: whoever asks the engine may not be able to wait for the database.
+    model = LocalModel.objects.named(base).select_related("draft").order_by("created_at").first()
     if model is None:
         known = ", ".join(LocalModel.objects.order_by("slug").values_list("slug", flat=True))
         raise ModelNotFound(
-            f"The model {name!r} is not on this hub. "
-            f"Get it with `mlx-hub pull {shlex.quote(name)}`, or name one that is here: "
+            f"The model {base!r} is not on this hub. "
+            f"Get it with `mlx-hub pull {shlex.quote(base)}`, or name one that is here: "
             f"{known or 'there is none yet'}."
         )
-    return model
+    if not colon:
+        return NamedModel(model)
+    adapter = Adapter.objects.named(model, adapter_name).first()
+    if adapter is None:
+        known = ", ".join(str(one) for one in model.adapters.select_related("base"))
+        raise ModelNotFound(
+            f"The model {model.slug!r} has no adapter {adapter_name!r}. "
+            f"It has: {known or 'none yet'}. Name one of these, or {model.slug!r} alone."
+        )
+    # What was found knows its base without being asked for it again.
+    adapter.base = model
+    return NamedModel(model, adapter)
 
 
-def default_model() -> LocalModel:
+def default_model() -> NamedModel:
     """The model for calls that name none: the one that came first. Raises ModelNotFound."""
-    model = LocalModel.objects.order_by("created_at").first()
+    model = LocalModel.objects.select_related("draft").order_by("created_at").first()
     if model is None:
         raise ModelNotFound("There is no model on this hub yet. Get one with `mlx-hub pull NAME`.")
-    return model
+    return NamedModel(model)
 
 
 # --- the prompt cache ---------------------------------------------------------
@@ -125,41 +181,3 @@ def pin(*, entry_id: str, pinned: bool) -> None:
     """Keep an entry from eviction, or stop keeping it. Raises EngineError."""
     attentive_engine().call(PinCache(entry_id=entry_id, pinned=pinned), Ok)
     PromptCacheEntry.objects.filter(pk=entry_id).update(pinned=pinned)
-
-
-def warm(
-    *,
-    model: LocalModel,
-    system_prompt: str,
-    pinned: bool = False,
-    on_event: Callable[[Event], None] = lambda event: None,
-) -> Warmed:
-    """Compute a system prompt's KV and keep it; returns when it is warm.
-
-    ``on_event`` hears of loading and prefill on the way. Raises EngineError.
-    """
-    request = Warm(model=spec_for(model), system_prompt=system_prompt, pinned=pinned)
-    with engine().stream(request) as events:
-        for event in events:
-            if isinstance(event, Warmed):
-                return event
-            on_event(event)
-    raise EngineError("internal_error", "The engine ended the warm-up without its result.")
-
-
-def warm_saved(
-    *, prompt: WarmPrompt, on_event: Callable[[Event], None] = lambda event: None
-) -> Warmed:
-    """Warm a saved prompt and record how that went. Raises EngineError, after recording it."""
-    try:
-        warmed = warm(
-            model=prompt.model,
-            system_prompt=prompt.system_prompt,
-            pinned=prompt.pinned,
-            on_event=on_event,
-        )
-    except EngineError as error:
-        prompt.warming_failed(error.message)
-        raise
-    prompt.warming_succeeded(timezone.now())
-    return warmed

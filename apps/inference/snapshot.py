@@ -12,6 +12,9 @@ from apps.inference.services import glancing_engine
 STALLED_AFTER = 30.0
 """Seconds without a turn of the engine's loop, work waiting, that count as stalled."""
 
+STALLED_LOADING_AFTER = 300.0
+"""The same while a model is being loaded: a slow disk may take long over one layer."""
+
 _WHAT_TO_DO = "Restart the hub; logs/engine.log says what the engine was doing."
 
 EngineState = Literal["down", "stalled", "loading", "busy", "idle"]
@@ -21,15 +24,15 @@ def stall(status: Status) -> str:
     """Why the engine counts as stalled and what to do; empty where it does not.
 
     An engine that answers may still be stuck: what counts is its loop, and with
-    work waiting the steps it completes. A load holds both up.
+    work waiting the steps it completes. What waits for a load needs no step.
     """
-    if status.loading is not None:
-        return ""
-    if status.loop_age > STALLED_AFTER:
+    loading = status.loading is not None
+    patience = STALLED_LOADING_AFTER if loading else STALLED_AFTER
+    if status.loop_age > patience:
         return f"The engine has been stuck for {status.loop_age:.0f} s. {_WHAT_TO_DO}"
     # An engine that has not completed a step yet is judged by its loop alone.
-    working = status.active or status.queued
-    if working and status.last_step_age is not None and status.last_step_age > STALLED_AFTER:
+    working = status.active or (status.queued and not loading)
+    if working and status.last_step_age is not None and status.last_step_age > patience:
         return (
             f"The engine has work but completed no step for {status.last_step_age:.0f} s. "
             f"{_WHAT_TO_DO}"
@@ -69,10 +72,10 @@ class EngineSnapshot:
     def state(self) -> EngineState:
         if self.status is None:
             return "down"
-        if self.status.loading is not None:
-            return "loading"
         if self.stall:
             return "stalled"
+        if self.status.loading is not None:
+            return "loading"
         return "busy" if self.status.active or self.status.queued else "idle"
 
     @property

@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 
+from django.db import connection, transaction
 from huey import crontab
 from huey.contrib.djhuey import db_periodic_task, db_task, on_shutdown, on_startup
 from huey.exceptions import RetryTask
 
+from apps.inference.benchmarks.tasks import requeue_benchmarks
 from apps.inference.client import EngineError, EngineUnavailable
 from apps.inference.heartbeat import keep_beating
-from apps.inference.models import WarmPrompt
-from apps.inference.services import sync_cache_entries, warm_saved
+from apps.inference.models import WarmPrompt, WarmPromptQuerySet
+from apps.inference.services import sync_cache_entries
+from apps.inference.warming import warm_after_loads, warm_prompt
 
 logger = logging.getLogger(__name__)
 
 ENGINE_RETRY_DELAY = 5
 """Seconds until an engine that is not up is tried again."""
+
+LOADS_INTERVAL = 5.0
+"""Seconds between two looks at what the engine has loaded."""
 
 
 class _ProcessLife:
@@ -42,29 +48,65 @@ def start_heartbeat_and_warming() -> None:
     """Once per worker process, whichever of its threads is first."""
     if not _life.begins():
         return
-    threading.Thread(
-        target=keep_beating, args=(_life.stop,), name="worker-heartbeat", daemon=True
-    ).start()
-    warm_enabled_prompts()
+    for work in (keep_beating, keep_warming_after_loads):
+        threading.Thread(target=work, args=(_life.stop,), name=work.__name__, daemon=True).start()
+    warm_at_start()
+    requeue_benchmarks()
+
+
+def warm_at_start() -> None:
+    """Have every enabled prompt warmed, and those that a worker that died left half done."""
+    unfinished = WarmPrompt.objects.in_progress()
+    queue_warming(prompts=WarmPrompt.objects.enabled() | unfinished)
 
 
 @on_shutdown()
 def stop_heartbeat() -> None:
-    """Beat no more: the worker is going."""
+    """Beat no more, and warm nothing more: the worker is going."""
     _life.stop.set()
 
 
+def queue_warming(*, prompts: WarmPromptQuerySet) -> int:
+    """Have the worker warm these prompts; how many. Their rows say how far they are."""
+    asked = prompts.ask_for_warming()
+    if asked:
+        transaction.on_commit(warm_waiting_prompts)
+    return asked
+
+
 @db_task()
-def warm_enabled_prompts() -> None:
-    """Warm every enabled prompt; runs again for as long as the engine is not up."""
-    for prompt in WarmPrompt.objects.enabled().select_related("model"):
+def warm_waiting_prompts() -> None:
+    """Warm the prompts that wait for it; runs again for as long as the engine is not up."""
+    for prompt in WarmPrompt.objects.waiting().select_related("model", "adapter__base"):
+        if not prompt.take():
+            continue  # another worker was faster
         try:
-            warm_saved(prompt=prompt)
+            warm_prompt(prompt=prompt)
         except EngineUnavailable as error:
+            prompt.put_back()
             raise RetryTask(error.message, delay=ENGINE_RETRY_DELAY) from error
         except EngineError as error:
             # The prompt's own fault; its row says so, and the others have their turn.
             logger.warning("The prompt %s could not be warmed: %s", prompt, error.message)
+
+
+def keep_warming_after_loads(stop: threading.Event) -> None:
+    """Warm what a newly loaded model's prompts say, until ``stop`` is set.
+
+    Whoever loads a model, in whichever process: what the engine says is loaded is
+    all that is looked at.
+    """
+    while True:
+        try:
+            warm_after_loads()
+        except EngineUnavailable:
+            logger.debug("The loaded models were not looked at: the engine is not up.")
+        except Exception:
+            logger.exception("The prompts of a loaded model could not be warmed.")
+        finally:
+            connection.close()
+        if stop.wait(LOADS_INTERVAL):
+            return
 
 
 @db_periodic_task(crontab(minute="*"), expires=60)

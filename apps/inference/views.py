@@ -39,6 +39,14 @@ def states(request: HttpRequest) -> HttpResponse:
     return render(request, "inference/model_states.html", {"states": rows})
 
 
+@require_safe
+def loaded(request: HttpRequest, slug: str) -> HttpResponse:
+    """What the model holds and how long it stays; empty where it is not loaded."""
+    model = get_object_or_404(LocalModel, slug=slug)
+    (state,) = model_states([model], look_at_engine(), model_loads)
+    return render(request, "inference/model_loaded.html", {"state": state})
+
+
 @require_POST
 def load(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     """Starts to load the model; the page follows by ``states``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -13,8 +15,17 @@ from apps.models.models import Adapter, LocalModel
 
 @admin.register(LocalModel)
 class LocalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "slug", "architecture", "quantization", "size", "source", "created_at")
-    list_filter = ("source", "architecture", "quantization", "license")
+    list_display = (
+        "name",
+        "slug",
+        "architecture",
+        "quantization",
+        "size",
+        "source",
+        "pinned",
+        "created_at",
+    )
+    list_filter = ("source", "pinned", "architecture", "quantization", "license")
     search_fields = ("name", "slug", "repo_id", "digest", "path")
     readonly_fields = (
         "slug",  # names the model's folder, and callers know it
@@ -28,6 +39,32 @@ class LocalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "context_length",
         "created_at",
     )
+
+    fieldsets = (
+        (None, {"fields": ("name", "slug", "license", "repo_id")}),
+        ("Serving", {"fields": services.SERVING_FIELDS}),
+        (
+            "What the files say",
+            {
+                "fields": (
+                    "path",
+                    "source",
+                    "digest",
+                    "architecture",
+                    "parameters",
+                    "quantization",
+                    "size_bytes",
+                    "context_length",
+                    "created_at",
+                )
+            },
+        ),
+    )
+    autocomplete_fields = ("draft",)
+
+    def save_model(self, request: HttpRequest, obj: LocalModel, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        services.save_serving(model=obj)
 
     @admin.display(description="size", ordering="size_bytes")
     def size(self, model: LocalModel) -> str:

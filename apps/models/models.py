@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from django.core.validators import RegexValidator
+from pathlib import Path
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
+
+from apps.models.runtime.vocabulary import same_vocabulary
 
 # What a model may be called in URLs, in the API and on the command line.
 # A colon is left out: `model:adapter` chooses an adapter.
@@ -26,6 +31,10 @@ class LocalModelQuerySet(models.QuerySet["LocalModel"]):
             | models.Q(architecture__icontains=text)
             | models.Q(repo_id__icontains=text)
         )
+
+    def drafts_for(self, model: LocalModel) -> LocalModelQuerySet:
+        """Models that may draft for ``model``: the smaller ones."""
+        return self.exclude(pk=model.pk).filter(parameters__lt=model.parameters)
 
 
 class LocalModel(models.Model):
@@ -53,13 +62,65 @@ class LocalModel(models.Model):
     license = models.CharField(max_length=80, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    # How the engine is to serve it.
+    pinned = models.BooleanField(
+        "keep loaded",
+        default=False,
+        help_text="Once loaded, it is never unloaded for others or for being idle.",
+    )
+    ttl_minutes = models.PositiveIntegerField(
+        "unload after",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(525_600)],
+        help_text="Minutes without use. Empty: as the hub is set. 0: never.",
+    )
+    draft = models.ForeignKey(
+        "self",
+        verbose_name="draft model",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="drafts_for",
+        help_text="A smaller model with the same vocabulary. It proposes tokens that this one "
+        "checks, several at once: faster, and the same answer.",
+    )
+
     objects = LocalModelQuerySet.as_manager()
 
     class Meta:
         ordering = ("name",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(draft=None) | ~models.Q(draft=models.F("id")),
+                name="no_model_drafts_for_itself",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse a draft that can't propose tokens for this model, as far as the files tell."""
+        if self.draft is None:
+            return
+        if self.draft == self:
+            raise ValidationError(
+                {"draft": "A model can't be its own draft. Choose a smaller one."}
+            )
+        if same_vocabulary(Path(self.path), Path(self.draft.path)) is False:
+            raise ValidationError(
+                {
+                    "draft": f"{self.draft.name} has another vocabulary than {self.name}. "
+                    "Choose a model of the same family, or none."
+                }
+            )
+
+
+class AdapterQuerySet(models.QuerySet["Adapter"]):
+    def named(self, base: LocalModel, name: str) -> AdapterQuerySet:
+        """The adapter over ``base`` that ``name`` stands for: none or one."""
+        return self.filter(base=base, slug=name)
 
 
 class Adapter(models.Model):
@@ -73,6 +134,8 @@ class Adapter(models.Model):
     rank = models.PositiveIntegerField(null=True, blank=True)
     size_bytes = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AdapterQuerySet.as_manager()
 
     class Meta:
         ordering = ("base", "name")

@@ -19,13 +19,18 @@ from django.db.models import ProtectedError
 
 from apps.models import landing
 from apps.models.errors import InvalidName, ModelInUse, NameTaken
-from apps.models.models import LocalModel, validate_slug
+from apps.models.models import Adapter, LocalModel, validate_slug
+from apps.models.runtime.adapters import read_adapter
 from apps.models.runtime.digest import digest_model
 from apps.models.runtime.inspect import inspect_model
 from apps.models.runtime.starter import find_starter
+from apps.models.signals import serving_changed
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how far along it is, from 0.0 to 1.0."""
+
+SERVING_FIELDS = ("pinned", "ttl_minutes", "draft")
+"""What a model's row says of how the engine is to serve it."""
 
 STARTER_SLUG = "smollm2-135m-instruct"
 STARTER_NAME = "SmolLM2 135M Instruct"
@@ -49,6 +54,33 @@ def register_folder(
     require_free(slug, path)
     facts = _measured(path, progress)
     return _enter(path=path, slug=slug, name=name, source=source, repo_id=repo_id, facts=facts)
+
+
+def register_adapter(*, base: LocalModel, path: Path, slug: str, name: str) -> Adapter:
+    """Enter the adapter in the folder ``path``, which stays where it is, or refresh its entry.
+
+    Raises AdapterFormatError where the folder holds none, or one for another base;
+    NameTaken where the slug names another adapter over this base; InvalidName.
+    """
+    path = path.absolute()
+    _require_valid(slug, "an adapter's")
+    if Adapter.objects.named(base, slug).exclude(path=str(path)).exists():
+        raise NameTaken(_adapter_taken(base, slug))
+    folder = read_adapter(path)
+    folder.require_base(Path(base.path))
+    facts = {
+        "name": name,
+        "digest": folder.digest,
+        "rank": folder.config.lora_parameters.rank,
+        "size_bytes": len(folder.weights),
+    }
+    try:
+        adapter, _ = Adapter.objects.update_or_create(
+            base=base, slug=slug, path=str(path), defaults=facts
+        )
+    except IntegrityError as error:
+        raise NameTaken(_adapter_taken(base, slug)) from error
+    return adapter
 
 
 def import_gguf_model(
@@ -138,6 +170,12 @@ def starter_declined() -> bool:
     return _declined_mark().exists()
 
 
+def save_serving(*, model: LocalModel) -> None:
+    """Write how the model is to be served, and tell who serves it."""
+    model.save(update_fields=SERVING_FIELDS)
+    serving_changed.send(LocalModel, model=model)
+
+
 def delete_model(*, model: LocalModel) -> None:
     """Remove a model from the registry, and its files where they are the hub's own.
 
@@ -211,12 +249,16 @@ def _enter(
 
 def require_free(slug: str, path: Path) -> None:
     """Raises InvalidName for a malformed slug, NameTaken for one of another folder's."""
+    _require_valid(slug, "a model's")
+    if LocalModel.objects.filter(slug=slug).exclude(path=str(path)).exists():
+        raise NameTaken(_taken(slug))
+
+
+def _require_valid(slug: str, whose: str) -> None:
     try:
         validate_slug(slug)
     except ValidationError as error:
-        raise InvalidName(f"{slug!r} can't be a model's name. {error.messages[0]}") from error
-    if LocalModel.objects.filter(slug=slug).exclude(path=str(path)).exists():
-        raise NameTaken(_taken(slug))
+        raise InvalidName(f"{slug!r} can't be {whose} name. {error.messages[0]}") from error
 
 
 def require_vacant(slug: str) -> None:
@@ -237,6 +279,13 @@ def _declined_mark() -> Path:
 def _taken(slug: str) -> str:
     return (
         f"A model named {slug!r} exists already. Choose another name, or delete that model first."
+    )
+
+
+def _adapter_taken(base: LocalModel, slug: str) -> str:
+    return (
+        f"An adapter named {slug!r} over {base.name} exists already. Choose another name, or "
+        "delete that adapter first."
     )
 
 

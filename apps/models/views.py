@@ -8,17 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib import messages
 from django.db.models import F
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
+from django_htmx.http import trigger_client_event
 from django_htmx.middleware import HtmxDetails
 
+from apps.models.forms import ServingForm
 from apps.models.models import LocalModel
 
 _SORTABLE = {
@@ -92,7 +95,8 @@ def _page(request: HttpRequest, selected: LocalModel | None = None) -> dict[str,
 
 def _pane(request: HttpRequest, selected: LocalModel | None) -> dict[str, Any]:
     chat_url = request.build_absolute_uri("/v1/chat/completions")
-    return {"selected": selected, "chat_url": chat_url}
+    form = ServingForm(instance=selected) if selected is not None else None
+    return {"selected": selected, "chat_url": chat_url, "serving_form": form}
 
 
 @require_safe
@@ -109,3 +113,27 @@ def model_detail(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     if request.htmx:
         return render(request, "models/list.html#pane", _pane(request, selected))
     return render(request, "models/list.html", _page(request, selected))
+
+
+@require_POST
+def serving(request: HtmxHttpRequest, slug: str) -> HttpResponse:
+    """Saves how the engine is to serve the model; answers htmx with the form alone."""
+    model = get_object_or_404(LocalModel, slug=slug)
+    form = ServingForm(request.POST, instance=model)
+    saved = form.is_valid()
+    if saved:
+        form.save()
+    if not request.htmx:
+        if saved:
+            messages.success(request, f"Saved how {model.name} is served.")
+            return redirect("models:detail", slug)
+        selected = LocalModel.objects.prefetch_related("adapters").get(slug=slug)
+        page = _page(request, selected) | {"serving_form": form}
+        return render(request, "models/list.html", page, status=422)
+    response = render(
+        request, "models/list.html#serving", {"selected": model, "serving_form": form}
+    )
+    if saved:
+        toast = {"level": "success", "text": f"Saved how {model.name} is served."}
+        trigger_client_event(response, "hub:toast", toast)
+    return response

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 
-from apps.models.models import LocalModel
+from apps.models.models import Adapter, LocalModel
 from apps.playground.models import MAX_CHARACTERS, MAX_SEED, TITLE_LENGTH, Conversation
 
 if TYPE_CHECKING:
@@ -50,13 +50,23 @@ class SettingsForm(_ConversationForm):
 
     class Meta:
         model = Conversation
-        fields = ("model", "system_prompt", "temperature", "top_p", "max_tokens", "seed")
+        fields = (
+            "model",
+            "adapter",
+            "system_prompt",
+            "temperature",
+            "top_p",
+            "repetition_penalty",
+            "max_tokens",
+            "seed",
+        )
         widgets = {
             "system_prompt": forms.Textarea(
                 attrs={"rows": 4, "placeholder": "You are a helpful assistant."}
             ),
             "temperature": forms.NumberInput(attrs={"min": 0, "max": 2, "step": 0.05}),
             "top_p": forms.NumberInput(attrs={"min": 0.01, "max": 1, "step": 0.01}),
+            "repetition_penalty": forms.NumberInput(attrs={"min": 0.1, "max": 2, "step": 0.05}),
             "max_tokens": forms.NumberInput(attrs={"min": 1, "step": 1, "placeholder": "No limit"}),
             "seed": forms.NumberInput(
                 attrs={"min": 0, "max": MAX_SEED, "step": 1, "placeholder": "Random"}
@@ -67,8 +77,23 @@ class SettingsForm(_ConversationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         cast("forms.ModelChoiceField[LocalModel]", self.fields["model"]).empty_label = None
+        adapter = cast("forms.ModelChoiceField[Adapter]", self.fields["adapter"])
+        adapter.queryset = Adapter.objects.select_related("base")
+        adapter.empty_label = "None"
+        if not adapter.queryset.exists():
+            del self.fields["adapter"]
         for field in self.fields.values():
             field.widget.attrs["form"] = COMPOSER_ID
+
+    def clean_adapter(self) -> Adapter | None:
+        """Raises ValidationError for an adapter over another model than the chosen one."""
+        adapter: Adapter | None = self.cleaned_data["adapter"]
+        model: LocalModel | None = self.cleaned_data.get("model")
+        if adapter is not None and model is not None and adapter.base_id != model.pk:
+            raise forms.ValidationError(
+                f"This is an adapter over {adapter.base}. Choose that model, or another adapter."
+            )
+        return adapter
 
     def save(self, commit: bool = True) -> Conversation:
         """Write the settings and nothing else of the conversation.
@@ -77,7 +102,7 @@ class SettingsForm(_ConversationForm):
         """
         conversation = super().save(commit=False)
         if commit:
-            conversation.save(update_fields=self.Meta.fields)
+            conversation.save(update_fields=list(self.fields))
         return conversation
 
 

@@ -35,6 +35,9 @@ class Conversation(models.Model):
     model = models.ForeignKey(
         "models.LocalModel", on_delete=models.SET_NULL, null=True, related_name="+"
     )
+    adapter = models.ForeignKey(
+        "models.Adapter", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     system_prompt = models.TextField(blank=True, max_length=MAX_CHARACTERS)
     # Cautious defaults: the starter model is small and wanders when it is hot.
     temperature = models.FloatField(
@@ -42,6 +45,11 @@ class Conversation(models.Model):
     )
     top_p = models.FloatField(
         default=0.9, validators=[MinValueValidator(0.01), MaxValueValidator(1.0)]
+    )
+    repetition_penalty = models.FloatField(
+        default=1.0,
+        validators=[MinValueValidator(0.1), MaxValueValidator(2.0)],
+        help_text="Above 1: says less of what was said already.",
     )
     max_tokens = models.PositiveIntegerField(
         null=True,

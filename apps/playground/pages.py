@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django_htmx.middleware import HtmxDetails
 
-from apps.models.models import LocalModel
+from apps.models.models import Adapter, LocalModel
 from apps.playground import services
 from apps.playground.addresses import whole_number
 from apps.playground.forms import MessageForm, SettingsForm
@@ -30,11 +30,16 @@ class HtmxHttpRequest(HttpRequest):
 
 
 def fresh_conversation(request: HttpRequest) -> Conversation:
-    """A new conversation with the model named in ``?model``, or the one used last."""
-    named = LocalModel.objects.filter(slug=request.GET.get("model", "")).first()
+    """A new conversation with what ``?model`` names, or the model used last.
+
+    ``?model`` is a model's slug; a colon and an adapter's may follow.
+    """
+    slug, _, adapter = request.GET.get("model", "").partition(":")
+    named = LocalModel.objects.filter(slug=slug).first()
+    if named is not None:
+        return Conversation(model=named, adapter=Adapter.objects.named(named, adapter).first())
     last = Conversation.objects.select_related("model").exclude(model=None).first()
-    used = last.model if last else LocalModel.objects.first()
-    return Conversation(model=named or used)
+    return Conversation(model=last.model if last else LocalModel.objects.first())
 
 
 def render_page(

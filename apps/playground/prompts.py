@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from apps.inference.engine import protocol
-from apps.inference.services import spec_for
+from apps.inference.services import NamedModel
 from apps.models.models import LocalModel
 from apps.playground.models import Conversation, Message
 
@@ -18,12 +18,15 @@ def request_for(
     conversation: Conversation, model: LocalModel, branch: Sequence[Message]
 ) -> protocol.Generate:
     """The call that answers ``branch``, whose last message is the user's."""
+    named = NamedModel(model, conversation.adapter)
     return protocol.Generate(
-        model=spec_for(model),
+        model=named.spec,
+        adapter=named.adapter_spec,
         messages=_messages(conversation.system_prompt, branch),
         sampling=protocol.Sampling(
             temperature=conversation.temperature,
             top_p=conversation.top_p,
+            repetition_penalty=conversation.repetition_penalty,
             max_tokens=conversation.max_tokens,
             seed=conversation.seed,
         ),

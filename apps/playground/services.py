@@ -132,7 +132,7 @@ def _ask(conversation: Conversation, content: str, parent: Message | None) -> Me
 
 
 def _answer(conversation: Conversation, question: Message | None) -> Message:
-    model = conversation.model
+    model, adapter = conversation.model, conversation.adapter
     if model is None:
         raise NoModel
     message = Message.objects.create(
@@ -140,7 +140,7 @@ def _answer(conversation: Conversation, question: Message | None) -> Message:
         parent=question,
         role=Message.Role.ASSISTANT,
         state=Message.State.RUNNING,
-        model_name=model.name,
+        model_name=model.name if adapter is None else f"{model.name}:{adapter.slug}",
     )
     conversation.show(message)
     branch = MessageTree(conversation.messages.all()).path(message.parent_id)

@@ -28,5 +28,6 @@ class Section:
 SECTIONS = (
     Section("Playground", "playground:home", "chat", "p"),
     Section("Models", "models:list", "cube", "m"),
+    Section("Benchmarks", "benchmarks:home", "chart", "b"),
     Section("System", "system:overview", "pulse", "s"),
 )

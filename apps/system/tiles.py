@@ -87,6 +87,16 @@ def cache_tiles(cache: CacheStats) -> list[Tile]:
         ),
         Tile("On disk", f"{cache.disk_entries:,}", disk),
     ]
+    if cache.response_max_bytes:
+        asked = cache.response_hits + cache.response_misses
+        tiles.append(
+            Tile(
+                "Responses repeated",
+                f"{cache.response_hits:,} of {asked:,}",
+                f"{cache.response_entries:,} kept, {filesizeformat(cache.response_bytes)} of "
+                f"{filesizeformat(cache.response_max_bytes)}",
+            )
+        )
     if cache.disk_errors:
         tiles.append(Tile("Disk errors", f"{cache.disk_errors:,}", "see logs/engine.log", "bad"))
     return tiles

@@ -46,6 +46,19 @@ def only_hub(run_dir: Path, *, address: str) -> Iterator[None]:
         yield
 
 
+def running_hub_url(run_dir: Path) -> str | None:
+    """Where the hub of this data folder listens; None where none runs."""
+    try:
+        with (run_dir / "hub.lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return lock.read().rpartition(", ")[2] or None
+    except FileNotFoundError:
+        pass
+    return None
+
+
 def check_port(host: str, port: int) -> None:
     """Raises StartRefused where the hub could not listen there."""
     try:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from apps.inference.engine import protocol
-from apps.models.models import LocalModel
+from apps.models.models import Adapter, LocalModel
 from mlxhub_site.cli import app
 from tests.fake_engine import FakeEngine, failure, reply
 
@@ -65,6 +65,23 @@ def test_a_failed_answer_does_not_end_the_chat(fake_engine: FakeEngine, tiny: Lo
     assert "Error: Too many requests." in result.stderr
     assert "Here I am." in result.stdout
     assert [m.content for m in fake_engine.requests[1].messages] == ["Two?"]
+
+
+def test_chat_takes_an_adapter_after_a_colon(fake_engine: FakeEngine, tiny: LocalModel) -> None:
+    Adapter.objects.create(base=tiny, slug="pirate", name="Pirate", path="/p", digest="p")
+    result = run("chat", "tiny:pirate", typed="Ahoy?\n")
+    assert result.stdout.startswith("tiny:pirate.")
+    assert fake_engine.requests[0].adapter == protocol.AdapterSpec(
+        name="pirate", path="/p", digest="p"
+    )
+
+
+def test_an_unknown_adapter_is_one_line_on_standard_error(
+    fake_engine: FakeEngine, tiny: LocalModel
+) -> None:
+    result = run("chat", "tiny:sailor")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: The model 'tiny' has no adapter 'sailor'.")
 
 
 @pytest.mark.usefixtures("tiny")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from apps.inference.api.schemas.chat_request import ChatCompletionRequest
 from mlxhub_site.settings import HubSettings
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -27,3 +28,12 @@ def test_every_link_to_a_file_leads_somewhere() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     missing = [link for link in links if not (Path(__file__).parents[2] / link).exists()]
     assert missing == []
+
+
+def test_every_extension_of_the_chat_request_is_documented_and_nothing_else_is() -> None:
+    table = re.search(r"\| Field \| Meaning \|\n(.*?)\n\n", README, flags=re.DOTALL)
+    assert table is not None
+    names = [row.split("|")[1] for row in table[1].splitlines()[1:]]
+    documented = {name for cell in names for name in re.findall(r"`(\w+)`", cell)}
+    fields = ChatCompletionRequest.model_fields.items()
+    assert documented == {name for name, field in fields if "Extension." in f"{field.description}"}

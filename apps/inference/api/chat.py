@@ -1,77 +1,55 @@
-"""Chat completions: OpenAI's request in, engine events out, OpenAI's answer back.
+"""Chat completions on their way in: OpenAI's request as what the engine is asked.
 
-    ChatCompletionRequest → Generate ⇢ engine ⇢ events → ChatCompletion | SSE chunks
-
-Both ways of answering hold one engine call open for exactly as long as the
-HTTP request lasts: whatever ends the coroutine closes the call, and with it the
-work in the engine.
+ChatCompletionRequest → ChatCall ⇢ generation.answers ⇢ chat_answer
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
-from apps.inference.api import sse
-from apps.inference.api.errors import ErrorResponse, internal_problem, problem_of
-from apps.inference.api.schemas import (
-    AssistantMessage,
-    ChatCompletion,
-    ChatCompletionRequest,
-    Choice,
-    CompletionUsage,
-    PromptTokensDetails,
-)
-from apps.inference.client import AsyncEngineClient, EngineError
-from apps.inference.engine.protocol import (
-    Delta,
-    Done,
-    Event,
-    Generate,
-    Message,
-    Prefill,
-    Prompt,
-    Sampling,
-    Usage,
-)
-from apps.inference.services import spec_for
-from apps.models.models import LocalModel
-
-logger = logging.getLogger(__name__)
-
-KEEP_ALIVE = 10.0
-"""Seconds of silence after which a stream gets a comment line."""
+from apps.inference.api.schemas.chat_request import ChatCompletionRequest
+from apps.inference.engine.protocol import Generate, Grammar, Message, Sampling
+from apps.inference.services import NamedModel
 
 GREEDY_TOP_P = 1e-6
 """OpenAI allows top_p 0; the smallest nucleus there is holds one token."""
+
+_SEEDS = 2**64
 
 
 @dataclass(frozen=True)
 class ChatCall:
     """One request on its way: what the engine is asked, and what the answer is labelled with."""
 
-    generate: Generate
+    requests: tuple[Generate, ...]
+    """One for each answer."""
     model: str
     include_usage: bool = False
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
 
 
-def chat_call(payload: ChatCompletionRequest, model: LocalModel, *, client: str) -> ChatCall:
+def chat_call(payload: ChatCompletionRequest, model: NamedModel, *, client: str) -> ChatCall:
     """The request for ``model``; ``client`` names the caller for fair queueing."""
-    generate = Generate(
-        model=spec_for(model),
+    first = Generate(
+        model=model.spec,
+        adapter=model.adapter_spec,
         messages=tuple(Message(role=each.role, content=each.text) for each in payload.messages),
         sampling=_sampling(payload),
         client=client,
+        priority=payload.priority or ("batch" if payload.service_tier == "flex" else "interactive"),
+        deadline_seconds=payload.deadline_seconds,
+        cache_salt=payload.cache_salt or "",
     )
     options = payload.stream_options
-    return ChatCall(generate, model.slug, include_usage=bool(options and options.include_usage))
+    return ChatCall(
+        tuple(_variant(first, index) for index in range(payload.n or 1)),
+        model.name,
+        include_usage=bool(options and options.include_usage),
+    )
 
 
 def _sampling(payload: ChatCompletionRequest) -> Sampling:
@@ -80,118 +58,33 @@ def _sampling(payload: ChatCompletionRequest) -> Sampling:
         "top_p": None if payload.top_p is None else max(payload.top_p, GREEDY_TOP_P),
         "top_k": payload.top_k,
         "min_p": payload.min_p,
+        "presence_penalty": payload.presence_penalty,
+        "frequency_penalty": payload.frequency_penalty,
+        "repetition_penalty": payload.repetition_penalty,
     }
     return Sampling(
         **{name: value for name, value in given.items() if value is not None},
+        logit_bias={int(token): bias for token, bias in (payload.logit_bias or {}).items()},
         seed=payload.seed,
         max_tokens=payload.max_completion_tokens or payload.max_tokens,
         stop=tuple(payload.stop),
+        logprobs=(payload.top_logprobs or 0) if payload.logprobs else None,
+        grammar=_grammar(payload),
     )
 
 
-def _usage(usage: Usage) -> CompletionUsage:
-    return CompletionUsage(
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        total_tokens=usage.prompt_tokens + usage.completion_tokens,
-        prompt_tokens_details=PromptTokensDetails(cached_tokens=usage.cached_tokens),
-    )
+def _grammar(payload: ChatCompletionRequest) -> Grammar | None:
+    if payload.structured_outputs is not None:
+        return payload.structured_outputs.as_grammar
+    return payload.response_format.grammar if payload.response_format else None
 
 
-async def complete(engine: AsyncEngineClient, call: ChatCall) -> ChatCompletion:
-    """The whole answer at once. Raises EngineError."""
-    pieces: list[str] = []
-    done: Done | None = None
-    async with engine.stream(call.generate) as events:
-        async for event in events:
-            if isinstance(event, Delta):
-                pieces.append(event.text)
-            elif isinstance(event, Done):
-                done = event
-    if done is None:
-        raise EngineError("internal_error", "The engine ended the answer without its result.")
-    message = AssistantMessage(content="".join(pieces))
-    return ChatCompletion(
-        id=call.id,
-        created=call.created,
-        model=call.model,
-        choices=[Choice(message=message, finish_reason=done.finish_reason)],
-        usage=_usage(done.usage),
-    )
-
-
-async def stream(engine: AsyncEngineClient, call: ChatCall) -> AsyncGenerator[bytes, None]:
-    """The answer as server-sent events, as OpenAI sends them.
-
-    Raises EngineError before the first bytes only; they come when the prompt is
-    admitted, or after KEEP_ALIVE seconds of waiting for that. Later errors are
-    sent as an event, so that a client never has to guess why the stream ended.
-    """
-    begun = False
-    try:
-        async with engine.stream(call.generate) as events:
-            async for event in sse.with_pauses(events, KEEP_ALIVE):
-                for line in _lines(call, event):
-                    begun = True
-                    yield line
-    except EngineError as error:
-        if not begun:
-            raise
-        yield _error_line(problem_of(error).body)
-    except Exception:
-        if not begun:
-            raise
-        logger.exception("A chat stream broke off.")
-        yield _error_line(internal_problem().body)
-
-
-def _lines(call: ChatCall, event: Event | None) -> list[bytes]:
-    """What one engine event, or a silence, becomes on the wire."""
-    match event:
-        case None:
-            return [sse.comment("waiting")]
-        case Prompt():
-            return [_chunk(call, {"role": "assistant", "content": "", "refusal": None})]
-        case Prefill():
-            return [sse.comment(f"prefill {event.done}/{event.total}")]
-        case Delta():
-            return [_chunk(call, {"content": event.text})]
-        case Done():
-            return _last_lines(call, event)
-        case _:
-            return []
-
-
-def _last_lines(call: ChatCall, done: Done) -> list[bytes]:
-    lines = [_chunk(call, {}, finish_reason=done.finish_reason)]
-    if call.include_usage:
-        lines.append(
-            _sent(_frame(call) | {"choices": [], "usage": _usage(done.usage).model_dump()})
-        )
-    lines.append(sse.data("[DONE]"))
-    return lines
-
-
-def _frame(call: ChatCall) -> dict[str, Any]:
-    frame: dict[str, Any] = {
-        "id": call.id,
-        "object": "chat.completion.chunk",
-        "created": call.created,
-        "model": call.model,
-    }
-    if call.include_usage:  # OpenAI: null in every chunk but the last
-        frame["usage"] = None
-    return frame
-
-
-def _chunk(call: ChatCall, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-    return _sent(_frame(call) | {"choices": [choice]})
-
-
-def _sent(chunk: dict[str, Any]) -> bytes:
-    return sse.data(json.dumps(chunk, ensure_ascii=False, separators=(",", ":")))
-
-
-def _error_line(body: ErrorResponse) -> bytes:
-    return sse.data(body.model_dump_json())
+def _variant(request: Generate, index: int) -> Generate:
+    """The request for the ``index``-th answer: with a seed of its own, where there is one."""
+    seed = request.sampling.seed
+    if seed is None or index == 0:
+        return request
+    # In the range that a seed may be in, from its one end on to its other.
+    seed = (seed + index + _SEEDS // 2) % _SEEDS - _SEEDS // 2
+    sampling = request.sampling.model_copy(update={"seed": seed})
+    return request.model_copy(update={"sampling": sampling})

@@ -1,10 +1,11 @@
 """What can go wrong in a call, in OpenAI's error shape.
 
-    ModelNotFound            apps.inference.services: no such model in the registry
+    ModelNotFound            apps.inference.services: no such model or adapter in the registry
+    WarmPromptNotFound       apps.inference.warming: no such saved prompt
     EngineError              apps.inference.client: the engine refused or failed the call
       EngineUnavailable
 
-``problem_of`` turns either into a Problem: status, body and Retry-After, and
+``problem_of`` turns any of them into a Problem: status, body and Retry-After, and
 ``validation_problem`` what pydantic found wrong with a request. mlxhub_site.api
 makes responses of Problems; a stream that has begun sends the body as its last
 event.
@@ -22,6 +23,7 @@ from pydantic import BaseModel, Field
 
 from apps.inference.client import EngineError
 from apps.inference.services import ModelNotFound
+from apps.inference.warming import WarmPromptNotFound
 
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
@@ -94,10 +96,12 @@ def problem(
     return Problem(status, ErrorResponse(error=detail), retry_after)
 
 
-def problem_of(error: ModelNotFound | EngineError) -> Problem:
+def problem_of(error: ModelNotFound | WarmPromptNotFound | EngineError) -> Problem:
     """The one translation of the errors of this page's head."""
     if isinstance(error, ModelNotFound):
         return problem(404, str(error), param="model", code="model_not_found")
+    if isinstance(error, WarmPromptNotFound):
+        return problem(404, str(error), param="names", code="warm_prompt_not_found")
     kind = _ENGINE_ERRORS.get(error.code, _ENGINE_ERRORS["internal_error"])
     retry_after = kind.retry_after
     if retry_after is not None and error.retry_after is not None:

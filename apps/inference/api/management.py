@@ -1,4 +1,4 @@
-"""The management API: health and the prompt cache, under /admin beside Django's admin."""
+"""The management API: health, the prompt cache and what to keep warm, under /admin."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from apps.inference.api.management_schemas import (
     PromptCacheEntryOut,
     PromptCacheList,
     PromptCacheStats,
+    WarmPromptList,
+    WarmPromptOut,
+    WarmPromptsRequest,
     WarmupRequest,
     WarmupResult,
 )
@@ -26,10 +29,11 @@ from apps.inference.engine.protocol import (
     CacheStats,
     GetCacheStats,
     ListCache,
-    Warm,
     Warmed,
 )
-from apps.models.models import LocalModel
+from apps.inference.models import WarmPrompt, WarmPromptQuerySet
+from apps.inference.tasks import queue_warming
+from apps.inference.warming import prompts_named, warm_request
 
 router = Router()
 
@@ -92,13 +96,11 @@ async def warm_prompt_cache(request: HttpRequest, payload: WarmupRequest) -> War
     """Computes a system prompt's KV ahead of the first chat; answers when it is warm."""
     model = await sync_to_async(_model)(payload.model)
     # Asynchronous, unlike the rest: closing the connection has to stop the prefill.
-    warm = Warm(
-        model=services.spec_for(model), system_prompt=payload.system_prompt, pinned=payload.pin
-    )
+    warm = warm_request(model=model, system_prompt=payload.system_prompt, pinned=payload.pin)
     warmed = await services.async_engine().call(warm, Warmed)
     return WarmupResult(
         id=warmed.entry_id,
-        model=model.slug,
+        model=model.name,
         tokens=warmed.tokens,
         cached_tokens=warmed.cached_tokens,
         seconds=warmed.seconds,
@@ -106,7 +108,7 @@ async def warm_prompt_cache(request: HttpRequest, payload: WarmupRequest) -> War
     )
 
 
-def _model(name: str | None) -> LocalModel:
+def _model(name: str | None) -> services.NamedModel:
     return services.default_model() if name is None else services.resolve_model(name)
 
 
@@ -130,3 +132,33 @@ def clear_prompt_cache(request: HttpRequest) -> EvictionResult:
 def evict_prompt_cache_entry(request: HttpRequest, entry_id: str) -> EvictionResult:
     """Drops one entry from memory and disk."""
     return EvictionResult(evicted=services.evict(entry_id=entry_id))
+
+
+@router.get(
+    "/cache/warm-prompts",
+    response=WarmPromptList,
+    summary="List the warm prompts",
+    tags=["Warm prompts"],
+)
+def list_warm_prompts(request: HttpRequest) -> WarmPromptList:
+    """The saved system prompts that the hub keeps warm, and how far each is."""
+    return _warm_prompts(WarmPrompt.objects.all())
+
+
+@router.post(
+    "/cache/warm-prompts/warm",
+    response={202: WarmPromptList, (400, 404): ErrorResponse},
+    summary="Warm saved prompts",
+    tags=["Warm prompts"],
+)
+def warm_saved_prompts(request: HttpRequest, payload: WarmPromptsRequest) -> Status[WarmPromptList]:
+    """Has the worker warm the named prompts, or all enabled ones; the list says how far it is."""
+    asked = WarmPrompt.objects.enabled() if payload.names is None else prompts_named(payload.names)
+    keys = list(asked.values_list("pk", flat=True))
+    queue_warming(prompts=asked)
+    return Status(202, _warm_prompts(WarmPrompt.objects.filter(pk__in=keys)))
+
+
+def _warm_prompts(prompts: WarmPromptQuerySet) -> WarmPromptList:
+    rows = prompts.select_related("model", "adapter__base")
+    return WarmPromptList(prompts=[WarmPromptOut.model_validate(row) for row in rows])

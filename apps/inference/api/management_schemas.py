@@ -51,13 +51,20 @@ class PromptCacheStats(_Answer):
     evictions: int
     disk_hits: int
     disk_errors: int
+    response_entries: int = Field(description="Whole responses kept for exact repeats.")
+    response_bytes: int
+    response_max_bytes: int = Field(description="0 where the response cache is off.")
+    response_hits: int
+    response_misses: int
 
 
 class WarmupRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     model: str | None = Field(
-        default=None, min_length=1, description="Default: the model that the hub got first."
+        default=None,
+        min_length=1,
+        description="`MODEL` or `MODEL:ADAPTER`. Default: the model that the hub got first.",
     )
     system_prompt: str = Field(min_length=1)
     pin: bool = Field(default=False, description="Keep it from eviction.")
@@ -70,6 +77,30 @@ class WarmupResult(BaseModel):
     cached_tokens: int = Field(description="How many of them were in the cache before.")
     seconds: float
     pinned: bool
+
+
+class WarmPromptOut(_Answer):
+    name: str
+    target: str = Field(description="What it is warmed for: `MODEL` or `MODEL:ADAPTER`.")
+    state: Literal["idle", "waiting", "warming", "warm", "failed"]
+    tokens_done: int
+    tokens_total: int | None = Field(description="Null until it is known.")
+    enabled: bool
+    pinned: bool
+    last_warmed_at: datetime | None
+    last_error: str
+
+
+class WarmPromptList(BaseModel):
+    prompts: list[WarmPromptOut]
+
+
+class WarmPromptsRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    names: list[str] | None = Field(
+        default=None, min_length=1, description="Default: every enabled prompt."
+    )
 
 
 class EvictionResult(BaseModel):

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from django.http import StreamingHttpResponse
 
+from apps.inference.api.lifetime import ends_with_request
+
 T = TypeVar("T")
 
 
@@ -57,9 +59,8 @@ async def event_stream(body: AsyncGenerator[bytes, None]) -> StreamingHttpRespon
     proper status. From then on it must not raise.
     """
     first = await anext(body)
-    # ``body`` has started, so it is wound up (and its engine call closed) even
-    # where the client leaves before the response below is ever iterated: asyncio
-    # closes started generators that nobody holds any more.
+    # The client may leave before the response below is ever iterated.
+    await ends_with_request(body.aclose)
     response = StreamingHttpResponse(_resume(first, body), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache"
     response["X-Accel-Buffering"] = "no"  # nginx would hold the events back

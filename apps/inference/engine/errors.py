@@ -24,6 +24,8 @@ from typing import ClassVar
 
 from apps.inference.engine.protocol import ErrorCode, Failed
 
+_DEFECT = "The engine failed while it answered; see logs/engine.log. Other requests go on."
+
 
 class EngineFault(Exception):
     """A call that can't be served; the message says why and what to do."""
@@ -36,6 +38,11 @@ class EngineFault(Exception):
 
     def event(self) -> Failed:
         return Failed(code=self.code, message=str(self), retry_after=self.retry_after)
+
+
+def defect() -> Failed:
+    """What a caller is told of a failure that is the engine's own; the log has the rest."""
+    return Failed(code="internal_error", message=_DEFECT)
 
 
 class InvalidRequest(EngineFault):

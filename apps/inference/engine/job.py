@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from apps.inference.engine import protocol
 from apps.inference.engine.errors import ContextLengthExceeded, InsufficientMemory
-from apps.inference.engine.model_pool import PooledModel
+from apps.inference.engine.pooled_model import PooledModel
 from apps.inference.engine.prompt_cache.cache import Hit, Mark
 from apps.inference.engine.sampling import RowSampler
+from apps.inference.engine.sampling.bias import check_bias
 from apps.inference.engine.sequence import Call, Sequence
 from apps.inference.engine.text.answer import AnswerText, Piece
 from apps.inference.engine.text.chat import PREVIEW_CHARACTERS, ChatPrompt
+from apps.inference.engine.tokens import Tokens
 
 
 @dataclass(eq=False)
@@ -26,8 +28,6 @@ class Job:
     sampler: RowSampler
     text: AnswerText | None
     """None for a warm-up."""
-    namespace: str
-    """Names the cached KV that it can use: of its model, its adapter and its salt."""
 
     def marks_within(self, computed: int) -> list[Mark]:
         """What to file the first ``computed`` tokens under."""
@@ -42,7 +42,7 @@ class Job:
         At the end of its system prompt, where it parted from what is cached (others
         may part there too), and one token before its end, for an exact repeat.
         """
-        last = len(self.sequence.prompt) - 1
+        last = len(self.sequence.to_prefill) - 1
         wanted = {mark.end for mark in self.marks} | {hit.matched, last}
         return tuple(sorted(stop for stop in wanted if hit.tokens < stop <= last))
 
@@ -65,6 +65,9 @@ class Job:
                 decode=decode,
                 tokens_per_second=(tokens - 1) / decode if decode > 0 else 0.0,
             ),
+            speculation=protocol.Speculation(drafted=sequence.drafted, accepted=sequence.accepted)
+            if sequence.drafted
+            else None,
         )
 
     def warmed(self, entry_id: str) -> protocol.Warmed:
@@ -80,7 +83,7 @@ class Job:
 def answer_job(
     request: protocol.Generate, call: Call, model: PooledModel, *, kv_budget: int
 ) -> Job:
-    """Raises ContextLengthExceeded, InsufficientMemory or ChatTemplateFailed."""
+    """Raises InvalidRequest, ContextLengthExceeded, InsufficientMemory or ChatTemplateFailed."""
     prompt = model.formatter.prompt(request.messages)
     room = _room(model, len(prompt.tokens), kv_budget)
     max_tokens = min(request.sampling.max_tokens or room, room)
@@ -90,12 +93,22 @@ def answer_job(
         stops=request.sampling.stop,
         end_tokens=tokenizer.eos_token_ids,
         max_tokens=max_tokens,
+        vocabulary=model.vocabulary if request.sampling.logprobs is not None else None,
     )
     adapter = request.adapter.digest if request.adapter else None
-    sequence = Sequence(request.model.digest, request.client, prompt.tokens, max_tokens, adapter)
-    sampler = RowSampler(request.sampling)
-    namespace = _namespace(model.namespace, adapter, request.cache_salt)
-    return Job(sequence, call, model, _marks(prompt), sampler, text, namespace)
+    allowed = request.deadline_seconds
+    sequence = Sequence(
+        model=request.model.digest,
+        client=request.client,
+        prompt=prompt.tokens,
+        max_tokens=max_tokens,
+        namespace=_namespace(model.namespace, adapter, request.cache_salt),
+        adapter=adapter,
+        batch=request.priority == "batch",
+        deadline=None if allowed is None else call.asked_at + allowed,
+    )
+    sampler = _sampler(request.sampling, model, prompt.tokens)
+    return Job(sequence, call, model, _marks(prompt), sampler, text)
 
 
 def warm_job(request: protocol.Warm, call: Call, model: PooledModel, *, kv_budget: int) -> Job:
@@ -104,9 +117,26 @@ def warm_job(request: protocol.Warm, call: Call, model: PooledModel, *, kv_budge
     _room(model, len(tokens), kv_budget)
     preview = request.system_prompt[:PREVIEW_CHARACTERS]
     mark = Mark("system", len(tokens), preview, request.pinned)
-    sequence = Sequence(request.model.digest, "warm-up", tokens, max_tokens=0)
-    sampler = RowSampler(protocol.Sampling())
-    return Job(sequence, call, model, (mark,), sampler, None, model.namespace)
+    adapter = request.adapter.digest if request.adapter else None
+    sequence = Sequence(
+        model=request.model.digest,
+        client="warm-up",
+        prompt=tokens,
+        max_tokens=0,
+        namespace=_namespace(model.namespace, adapter, salt=""),
+        adapter=adapter,
+        batch=True,
+    )
+    return Job(sequence, call, model, (mark,), RowSampler(protocol.Sampling()), None)
+
+
+def _sampler(sampling: protocol.Sampling, model: PooledModel, prompt: Tokens) -> RowSampler:
+    """Raises InvalidRequest for a bias or a grammar that does not fit the model."""
+    if sampling.logit_bias:
+        check_bias(sampling.logit_bias, len(model.vocabulary))
+    grammar = sampling.grammar
+    constraint = model.grammars.constraint(grammar) if grammar is not None else None
+    return RowSampler(sampling, prompt=prompt, constraint=constraint)
 
 
 def _namespace(model: str, adapter: str | None, salt: str) -> str:

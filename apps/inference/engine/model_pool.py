@@ -1,71 +1,85 @@
-"""Loaded models: weights, tokenizer and runner of each, under one memory ceiling."""
+"""The models in memory: which are loaded, which goes when, and what it all adds up to.
+
+The ledger decides who gives way; the pool does it. How a folder becomes a model is
+the loader's, when a load goes on is ``model_loads``'.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Protocol
 
-import mlx.core as mx
-from mlx.utils import tree_flatten
-
-from apps.inference.engine import protocol
-from apps.inference.engine.errors import InsufficientMemory, LoadFailed, ModelBusy, ModelNotLoaded
-from apps.inference.engine.prompt_cache.records import FORMAT_VERSION
-from apps.inference.engine.runner import BatchRunner
-from apps.inference.engine.text.chat import ChatFormatter
-from apps.models.runtime import loading, memory
-from apps.models.runtime.accelerator import AcceleratorProfile
-from apps.models.runtime.errors import RuntimeFault
+from apps.inference.engine.errors import EngineFault, ModelBusy, ModelNotLoaded
+from apps.inference.engine.ledger import SHORT_CONVERSATION, Claim, Footprint, Ledger
+from apps.inference.engine.pooled_model import PooledModel
+from apps.inference.engine.protocol import ModelSpec
 
 logger = logging.getLogger(__name__)
 
-GIB = 1024**3
+_RETRY_AFTER = 5.0
 
 
-@dataclass
-class PooledModel:
-    spec: protocol.ModelSpec
-    loaded: loading.LoadedModel
-    runner: BatchRunner
-    formatter: ChatFormatter
-    kv_bytes_per_token: int
-    namespace: str
-    """Names the KV that this model, in this precision, can use."""
-    loaded_at: float = field(default_factory=time.time)
-    last_used_at: float = field(default_factory=time.time)
+class Loader(Protocol):
+    """How models come into memory; see ``model_loader.ModelLoader``."""
 
-    def described(self) -> protocol.LoadedModel:
-        return protocol.LoadedModel(
-            name=self.spec.name,
-            digest=self.spec.digest,
-            path=self.spec.path,
-            context_length=self.loaded.context_length,
-            weights_bytes=self.loaded.weights_bytes,
-            live_kv_bytes=self.runner.live_kv_bytes,
-            loaded_at=self.loaded_at,
-            last_used_at=self.last_used_at,
-        )
+    def expected(self, spec: ModelSpec) -> Footprint: ...
+
+    def load(self, spec: ModelSpec) -> Generator[int | PooledModel, None, None]: ...
+
+    def mismatch(self, model: PooledModel, draft: PooledModel) -> str: ...
+
+    def release(self) -> None: ...
+
+
+class Work(Protocol):
+    """What runs on the models; see ``scheduler.Scheduler``."""
+
+    def uses(self, model: str) -> bool:
+        """Whether a sequence of the model waits or runs."""
+
+    def reserved_tokens(self, model: str) -> int:
+        """KV tokens that the model's running sequences may come to hold."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a load is. ``total_bytes`` is what is expected, and never less than done."""
+
+    model: str
+    done_bytes: int
+    total_bytes: int
+
+    @property
+    def share(self) -> float:
+        """0 to 1."""
+        return self.done_bytes / self.total_bytes if self.total_bytes else 0.0
 
 
 class ModelPool:
     def __init__(
         self,
-        profile: AcceleratorProfile,
+        loader: Loader,
+        work: Work,
         *,
         ceiling_bytes: int,
-        cache_bytes: int,
-        busy: Callable[[str], bool],
+        allow_cache: Callable[[int], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """``cache_bytes``: the prompt cache's budget. ``busy``: whether a model is in use."""
-        self._profile = profile
+        """``allow_cache`` is told how many bytes the prompt cache may hold."""
+        self._loader = loader
+        self._work = work
         self._ceiling = ceiling_bytes
-        self._cache_bytes = cache_bytes
-        self._busy = busy
+        self._allow_cache = allow_cache
+        self._clock = clock
         self._models: dict[str, PooledModel] = {}
+        self._arriving: dict[str, Claim] = {}
+        """What is being loaded, by digest."""
+        self._awaiting_draft: set[str] = set()
+        """Loaded models whose draft is being loaded."""
 
     def __iter__(self) -> Iterator[PooledModel]:
         return iter(self._models.values())
@@ -76,85 +90,214 @@ class ModelPool:
     def __getitem__(self, digest: str) -> PooledModel:
         return self._models[digest]
 
-    def get(self, spec: protocol.ModelSpec) -> PooledModel:
-        """The model, loaded now if need be. Raises LoadFailed or InsufficientMemory."""
-        pooled = self._models.get(spec.digest) or self._load(spec)
-        pooled.last_used_at = time.time()
-        return pooled
+    # --- coming -------------------------------------------------------------
+
+    def find(self, spec: ModelSpec) -> PooledModel | None:
+        """The model, ready to answer; None where it, or its draft, has to be loaded first.
+
+        What ``spec`` says of its TTL, pin and draft holds from now on.
+        """
+        model = self._models.get(spec.digest)
+        if model is None:
+            return None
+        self._renew(model, spec)
+        if _lacks_draft(model):
+            return None
+        model.last_used_at = self._clock()
+        return model
+
+    def load(self, spec: ModelSpec) -> Generator[Progress, None, None]:
+        """Load a model and its draft part by part; closing it early frees what was loaded.
+
+        A draft that can't be used is noted in the model, which does without.
+        Raises LoadFailed or InsufficientMemory.
+        """
+        if spec.digest not in self._models:
+            yield from self._bring(spec)
+        model = self._models[spec.digest]
+        self._renew(model, spec)
+        if _lacks_draft(model):
+            yield from self._bring_draft(model)
+
+    def _bring(self, spec: ModelSpec, *, asked_for: bool = True) -> Iterator[Progress]:
+        expected = self._loader.expected(spec)
+        claim = Claim(spec.digest, spec.name, expected, SHORT_CONVERSATION, "being loaded")
+        for leaving in self.ledger().leaving_for(claim):
+            self._drop(leaving.digest)
+        self._arriving[spec.digest] = claim
+        self.balance()
+        try:
+            yield Progress(spec.name, 0, expected.weights_bytes)
+            with closing(self._loader.load(spec)) as parts:
+                for part in parts:
+                    if isinstance(part, PooledModel):
+                        part.asked_for = asked_for
+                        self._models[spec.digest] = part
+                    else:
+                        total = max(part, expected.weights_bytes)
+                        yield Progress(spec.name, part, total)
+        finally:
+            del self._arriving[spec.digest]
+            if spec.digest not in self._models:
+                self._loader.release()
+            self.balance()
+
+    def _bring_draft(self, model: PooledModel) -> Iterator[Progress]:
+        wanted = model.spec.draft
+        assert wanted is not None
+        spec = ModelSpec(name=wanted.name, path=wanted.path, digest=wanted.digest)
+        self._awaiting_draft.add(model.spec.digest)
+        try:
+            if spec.digest not in self._models:
+                yield from self._bring(spec, asked_for=False)
+            draft = self._models[spec.digest]
+            model.draft_problem = self._unfit(model, draft)
+            if not model.draft_problem:
+                self._attach(model, draft)
+        except EngineFault as fault:
+            model.draft_problem = str(fault)
+        finally:
+            self._awaiting_draft.discard(model.spec.digest)
+            self._drop_unwanted(spec.digest)
+        if model.draft_problem:
+            logger.warning("%s answers without a draft: %s", model.spec.name, model.draft_problem)
+
+    def _unfit(self, model: PooledModel, draft: PooledModel) -> str:
+        if draft is model:
+            return f"{model.spec.name} can't be its own draft. Choose a smaller model, or none."
+        return self._loader.mismatch(model, draft)
+
+    def _attach(self, model: PooledModel, draft: PooledModel) -> None:
+        model.draft = draft
+        if not self.ledger().fits:
+            model.draft = None
+            model.draft_problem = f"There is no room for the KV of {draft.spec.name}."
+
+    def _renew(self, model: PooledModel, spec: ModelSpec) -> None:
+        """Let the newest call's TTL, pin and draft hold; a draft in use stays until it is idle."""
+        model.asked_for = True
+        if spec == model.spec:
+            return
+        if spec.draft != model.spec.draft:
+            if self.busy(spec.digest):
+                spec = spec.model_copy(update={"draft": model.spec.draft})
+            else:
+                former, model.draft, model.draft_problem = model.draft, None, ""
+                if former is not None:
+                    self._drop_unwanted(former.spec.digest)
+        model.spec = spec
+
+    # --- going --------------------------------------------------------------
 
     def unload(self, digest: str) -> None:
-        """Raises ModelNotLoaded, or ModelBusy while it answers."""
+        """Unload a model, a pinned one too. Raises ModelNotLoaded, or ModelBusy while in use."""
         if digest not in self._models:
             raise ModelNotLoaded("The model is not loaded.")
-        if self._busy(digest):
+        name = self._models[digest].spec.name
+        if users := self._users(digest):
             raise ModelBusy(
-                f"{self._models[digest].spec.name} is answering. Stop the answer, or wait for it.",
-                retry_after=5.0,
+                f"{name} drafts for {users[0].spec.name}. Unload that, or choose no draft for it."
+            )
+        if self.busy(digest):
+            raise ModelBusy(
+                f"{name} is answering. Stop the answer, or wait for it.", retry_after=_RETRY_AFTER
             )
         self._drop(digest)
+        self.balance()
 
-    def unload_idle(self, ttl: float) -> None:
-        """Unload what nobody has used for ``ttl`` seconds."""
-        before = time.time() - ttl
-        for model in list(self):
-            if model.last_used_at < before and not self._busy(model.spec.digest):
-                self._drop(model.spec.digest)
+    def unload_idle(self) -> None:
+        """Unload what nobody has used for its TTL."""
+        now = self._clock()
+        due = [m.spec.digest for m in self if m.unloads_at is not None and m.unloads_at < now]
+        for digest in due:
+            if digest in self._models and not self._stays(self._models[digest]):
+                self._drop(digest)
 
-    def kv_budget(self, digest: str) -> int:
-        """KV tokens that this model's sequences may hold together."""
-        free = self._ceiling - self._cache_bytes - self._weights_bytes()
-        # A recurrent model keeps nothing per token.
-        return max(0, free) // max(1, self._models[digest].kv_bytes_per_token)
-
-    def _load(self, spec: protocol.ModelSpec) -> PooledModel:
-        started = time.monotonic()
-        try:
-            estimate = memory.estimate(Path(spec.path), self._profile)
-            self._make_room(spec, estimate.weights_bytes)
-            loaded = loading.load(Path(spec.path), self._profile)
-        except RuntimeFault as error:
-            raise LoadFailed(f"{spec.name} could not be loaded: {error}") from error
-        logger.info("loaded %s in %.1f s", spec.name, time.monotonic() - started)
-        pooled = PooledModel(
-            spec=spec,
-            loaded=loaded,
-            runner=BatchRunner(loaded.model),
-            formatter=ChatFormatter(loaded.tokenizer),
-            kv_bytes_per_token=estimate.kv_bytes_per_token,
-            namespace=_namespace(spec, loaded),
-        )
-        self._models[spec.digest] = pooled
-        return pooled
-
-    def _make_room(self, spec: protocol.ModelSpec, needed: int) -> None:
-        """Unload idle models, least recently used first, until ``needed`` bytes fit."""
-        room = self._ceiling - self._cache_bytes
-        idle = sorted(
-            (model for model in self if not self._busy(model.spec.digest)),
-            key=lambda model: model.last_used_at,
-        )
-        unloadable = sum(model.loaded.weights_bytes for model in idle)
-        if needed > room - self._weights_bytes() + unloadable:
-            raise InsufficientMemory(
-                f"{spec.name} needs {needed / GIB:.1f} GiB for its weights; "
-                f"{max(0, room - self._weights_bytes() + unloadable) / GIB:.1f} GiB are to be had "
-                f"under the memory ceiling of {self._ceiling / GIB:.1f} GiB. Choose a smaller or "
-                "more quantised model, or raise MLXHUB_MEMORY_CEILING_GB."
-            )
-        while needed > room - self._weights_bytes():
-            self._drop(idle.pop(0).spec.digest)
+    def balance(self) -> None:
+        """Hold the ceiling: idle models leave where answers need their room, and the prompt
+        cache gets what is left."""
+        ledger = self.ledger()
+        if leaving := ledger.leaving():
+            for claim in leaving:
+                self._drop(claim.digest)
+            ledger = self.ledger()
+        self._allow_cache(ledger.left)
 
     def _drop(self, digest: str) -> None:
-        name = self._models.pop(digest).spec.name
-        mx.clear_cache()
-        logger.info("unloaded %s", name)
+        model = self._models.pop(digest)
+        logger.info("unloaded %s", model.spec.name)
+        draft, model.draft = model.draft, None
+        if draft is not None:
+            self._drop_unwanted(draft.spec.digest)
+        del model, draft
+        self._loader.release()
 
-    def _weights_bytes(self) -> int:
-        return sum(model.loaded.weights_bytes for model in self)
+    def _drop_unwanted(self, digest: str) -> None:
+        """Drop a model that was loaded as a draft only, and is none any more."""
+        model = self._models.get(digest)
+        if model is not None and not model.asked_for and not self._users(digest):
+            self._drop(digest)
+
+    # --- accounts -----------------------------------------------------------
+
+    def busy(self, digest: str) -> bool:
+        """Whether a model answers, or drafts for one that does."""
+        users = self._users(digest)
+        return self._work.uses(digest) or any(self._work.uses(m.spec.digest) for m in users)
+
+    def kv_budget(self, digest: str) -> int:
+        """KV tokens that this model's sequences may hold together now."""
+        return self.ledger().kv_budget(digest)
+
+    def kv_capacity(self, digest: str) -> int:
+        """KV tokens that they could hold, once other models are idle."""
+        return self.ledger().kv_capacity(digest)
+
+    def ledger(self) -> Ledger:
+        """What is claimed now. A draft that only one model wants is part of that model's claim."""
+        claims = [self._claim(model) for model in self if not self._is_part(model)]
+        return Ledger(self._ceiling, (*claims, *self._arriving.values()))
+
+    def _claim(self, model: PooledModel) -> Claim:
+        footprint = model.footprint
+        if model.draft is not None and self._is_part(model.draft):
+            footprint = _together(footprint, model.draft.footprint)
+        return Claim(
+            digest=model.spec.digest,
+            name=model.spec.name,
+            footprint=footprint,
+            kv_tokens=self._work.reserved_tokens(model.spec.digest),
+            stays=self._stays(model),
+            pinned=model.spec.pinned,
+            last_used_at=model.last_used_at,
+        )
+
+    def _stays(self, model: PooledModel) -> str:
+        """Why a model must not be unloaded now; empty where it may."""
+        users = self._users(model.spec.digest)
+        if self.busy(model.spec.digest):
+            return "answering now"
+        if model.spec.digest in self._awaiting_draft:
+            return "being loaded"
+        if users:
+            return f"drafting for {users[0].spec.name}"
+        return "pinned" if model.spec.pinned else ""
+
+    def _is_part(self, model: PooledModel) -> bool:
+        return not model.asked_for and len(self._users(model.spec.digest)) == 1
+
+    def _users(self, digest: str) -> list[PooledModel]:
+        """The models that draft with this one."""
+        return [m for m in self if m.draft is not None and m.draft.spec.digest == digest]
 
 
-def _namespace(spec: protocol.ModelSpec, loaded: loading.LoadedModel) -> str:
-    """KV depends on the model's content and the precision it is computed in, not its path."""
-    precisions = {str(array.dtype) for _, array in tree_flatten(loaded.model.parameters())}
-    identity = f"{spec.digest}|{sorted(precisions)}|{FORMAT_VERSION}"
-    return hashlib.sha256(identity.encode()).hexdigest()[:24]
+def _lacks_draft(model: PooledModel) -> bool:
+    return model.spec.draft is not None and model.draft is None and not model.draft_problem
+
+
+def _together(model: Footprint, draft: Footprint) -> Footprint:
+    return Footprint(
+        weights_bytes=model.weights_bytes + draft.weights_bytes,
+        working_bytes=max(model.working_bytes, draft.working_bytes),
+        kv_bytes_per_token=model.kv_bytes_per_token,  # has the draft's in it
+    )

@@ -116,12 +116,17 @@ class Generate(_Wire):
 
 
 class Warm(_Wire):
-    """Compute a system prompt's KV and keep it. Events: Loading*, Prompt, Prefill*, Warmed."""
+    """Compute a system prompt's KV and keep it. Events: Loading*, Prompt, Prefill*, Warmed.
+
+    It is batch work: it is taken up while no interactive request waits.
+    """
 
     op: Literal["warm"] = "warm"
     model: ModelSpec
     system_prompt: str = Field(min_length=1)
     pinned: bool = False
+    adapter: AdapterSpec | None = None
+    """Whose KV it is to be; None: the model's own."""
 
 
 class LoadModel(_Wire):
@@ -142,6 +147,12 @@ class GetStatus(_Wire):
     """What the engine is and does now. Events: Status."""
 
     op: Literal["status"] = "status"
+
+
+class ResetPeakMemory(_Wire):
+    """Count ``Status.peak_memory_bytes`` from now on. Events: Ok."""
+
+    op: Literal["memory.reset_peak"] = "memory.reset_peak"
 
 
 class ListCache(_Wire):
@@ -177,6 +188,7 @@ Request = Annotated[
     | LoadModel
     | UnloadModel
     | GetStatus
+    | ResetPeakMemory
     | ListCache
     | GetCacheStats
     | EvictCache
@@ -204,6 +216,8 @@ class Prompt(_Wire):
     event: Literal["prompt"] = "prompt"
     prompt_tokens: int
     cached_tokens: int
+    repeated: bool = False
+    """Whether the answer that follows comes from the response cache."""
 
 
 class Prefill(_Wire):
@@ -296,6 +310,9 @@ class LoadedModel(_Wire):
     """Memory that loading it took."""
     adapters: tuple[str, ...] = ()
     draft: str | None = None
+    """The draft model in use; empty where one was asked for and is not used."""
+    draft_problem: str = ""
+    """Why the draft is not used and what to do."""
     speculation: Speculation | None = None
     """Over all its answers since it was loaded."""
 
@@ -346,6 +363,7 @@ class Status(_Wire):
     generated_tokens: int
     active_memory_bytes: int
     peak_memory_bytes: int
+    """Since the engine started, or since ``ResetPeakMemory``."""
 
 
 class CacheEntry(_Wire):
@@ -391,6 +409,8 @@ class CacheStats(_Wire):
     disk_errors: int
     response_entries: int = 0
     response_bytes: int = 0
+    response_max_bytes: int = 0
+    """0 where the response cache is off."""
     response_hits: int = 0
     response_misses: int = 0
 

@@ -7,26 +7,35 @@ Contracts
 - A sequence is in exactly one of waiting, prefill, decode until ``finish``.
 - Clients take turns: a client with many waiting requests gets no more turns
   than one with a single request. Nobody overtakes a request that waits for room.
+- Batch work is taken up while no interactive request waits, and gives its place to
+  one that finds no room. Batch work that waited for long counts as interactive, so
+  that it comes to its turn on a busy machine too.
 - Several prompts are prefilled in turns, so that a short one need not wait for a
   long one. A prompt that shares a long beginning with one in prefill waits for
   it instead: it will find the shared KV in the prompt cache.
 - A sequence is admitted while the KV tokens reserved by a model's sequences stay
-  within ``kv_budget(model)``; to an idle model, one always is.
+  within ``kv_budget(model)``; to an idle engine, one always is. Where answers grow
+  past it, the one that came last loses its place and goes to the front of its queue.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from apps.inference.engine.errors import QueueFull
 from apps.inference.engine.sequence import Phase, Sequence
-from apps.inference.engine.tokens import agreement
+from apps.inference.engine.tokens import Tokens, agreement
+from apps.inference.engine.waiting import WaitingLine
 
 RETRY_AFTER = 5.0
 """Seconds a caller is asked to wait when the queue is full."""
 
+
+PATIENCE = 60.0
+"""Seconds after which waiting batch work counts as interactive."""
 
 _SHORT_TOKENS = 64
 """Rests of prompts up to this length are prefilled together."""
@@ -48,8 +57,12 @@ class Chunk:
         return self.stop - self.start
 
     @property
+    def tokens(self) -> Tokens:
+        return self.sequence.to_prefill[self.start : self.stop]
+
+    @property
     def is_last(self) -> bool:
-        return self.stop == len(self.sequence.prompt)
+        return self.stop == len(self.sequence.to_prefill)
 
     @property
     def starts_answer(self) -> bool:
@@ -65,6 +78,8 @@ class Plan:
     prefilling: tuple[Sequence, ...]
     """In the order of their turns."""
     decoding: tuple[Sequence, ...]
+    preempted: tuple[Sequence, ...] = ()
+    """They lost their place, of whatever model: what the engine holds of them goes."""
 
 
 @dataclass(frozen=True)
@@ -80,16 +95,24 @@ class Limits:
 
 
 class Scheduler:
-    def __init__(self, limits: Limits, kv_budget: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        kv_budget: Callable[[str], int],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """``kv_budget``: the KV tokens that a model's sequences may hold together."""
         self._limits = limits
         self._kv_budget = kv_budget
-        self._waiting: OrderedDict[str, deque[Sequence]] = OrderedDict()
+        self._clock = clock
+        self._interactive = WaitingLine()
+        self._batch = WaitingLine()
         self._running: OrderedDict[str, list[Sequence]] = OrderedDict()
 
     @property
     def queued(self) -> int:
-        return sum(len(queue) for queue in self._waiting.values())
+        return len(self._interactive) + len(self._batch)
 
     @property
     def active(self) -> int:
@@ -99,11 +122,15 @@ class Scheduler:
         """Every sequence that is not finished."""
         for rows in self._running.values():
             yield from rows
-        for queue in self._waiting.values():
-            yield from queue
+        yield from self._interactive
+        yield from self._batch
 
     def uses(self, model: str) -> bool:
         return any(sequence.model == model for sequence in self)
+
+    def reserved_tokens(self, model: str) -> int:
+        """KV tokens that the model's running sequences may come to hold."""
+        return sum(row.reserved_tokens for row in self._running.get(model, []))
 
     def submit(self, sequence: Sequence) -> None:
         if self.queued >= self._limits.max_queue:
@@ -111,25 +138,20 @@ class Scheduler:
                 f"{self.queued} requests are waiting already. Try again in {RETRY_AFTER:.0f} s.",
                 retry_after=RETRY_AFTER,
             )
-        self._waiting.setdefault(sequence.client, deque()).append(sequence)
+        self._line(sequence).join(sequence)
 
     def finish(self, sequence: Sequence) -> None:
         """Forget a sequence, wherever it is."""
         if sequence.phase is Phase.WAITING:
-            queue = self._waiting[sequence.client]
-            queue.remove(sequence)
-            if not queue:
-                del self._waiting[sequence.client]
+            self._line(sequence).leave(sequence)
         elif sequence.phase is not Phase.FINISHED:
-            rows = self._running[sequence.model]
-            rows.remove(sequence)
-            if not rows:
-                del self._running[sequence.model]
+            self._stop_running(sequence)
         sequence.phase = Phase.FINISHED
 
     def schedule(self) -> Plan | None:
         """The next step, or None where there is nothing to do."""
-        while self._admit():
+        preempted = self._shrink()
+        while self._admit(preempted):
             pass
         if not self._running:
             return None
@@ -137,10 +159,12 @@ class Scheduler:
         model = next(iter(self._running))
         self._running.move_to_end(model)
         rows = self._running[model]
+        prefilling = [row for row in rows if row.phase is Phase.PREFILL]
         return Plan(
             model=model,
-            prefilling=tuple(row for row in rows if row.phase is Phase.PREFILL),
+            prefilling=tuple(sorted(prefilling, key=self._gives_way)),
             decoding=tuple(row for row in rows if row.phase is Phase.DECODE),
+            preempted=tuple(preempted),
         )
 
     def chunks(self, plan: Plan) -> tuple[Chunk, ...]:
@@ -177,44 +201,109 @@ class Scheduler:
         if chunk.is_last:
             sequence.phase = Phase.DECODE
 
-    def _admit(self) -> bool:
-        """Move one waiting sequence into prefill, taking the clients in turn."""
+    # --- coming in ----------------------------------------------------------
+
+    def _admit(self, preempted: list[Sequence]) -> bool:
+        """Move one waiting sequence into prefill, in the order of their turns."""
         full: set[str] = set()
-        for client in list(self._waiting):
-            queue = self._waiting[client]
-            model = queue[0].model
-            if model in full or self._is_computed_elsewhere(queue[0]):
+        for head in self._heads():
+            if head.model in full or head in preempted or self._is_computed_elsewhere(head):
                 continue
-            if not self._fits(queue[0]):
-                full.add(model)
+            if not self._gives_way(head):
+                self._clear_for(head, preempted)
+            if not self._has_place(head):
+                full.add(head.model)
                 continue
-            sequence = queue.popleft()
-            # The client goes to the back of the line, also where its queue is
-            # empty now: it comes back there with its next request.
-            del self._waiting[client]
-            if queue:
-                self._waiting[client] = queue
-            sequence.phase = Phase.PREFILL
-            self._running.setdefault(sequence.model, []).append(sequence)
+            if not self._has_memory(head):
+                # All models share the memory: whoever came in now would keep it waiting.
+                return False
+            self._line(head).take(head)
+            head.phase = Phase.PREFILL
+            self._running.setdefault(head.model, []).append(head)
             return True
         return False
 
-    def _fits(self, sequence: Sequence) -> bool:
-        rows = self._running.get(sequence.model, [])
-        if not rows:
+    def _heads(self) -> list[Sequence]:
+        """Who may come in next: batch work last, unless it waited for long."""
+        batch = sorted(self._batch.heads(), key=self._gives_way)
+        patient = [head for head in batch if not self._gives_way(head)]
+        return [*patient, *self._interactive.heads(), *batch[len(patient) :]]
+
+    def _gives_way(self, sequence: Sequence) -> bool:
+        return sequence.batch and self._clock() - sequence.submitted_at < PATIENCE
+
+    def _has_place(self, sequence: Sequence, gone: Collection[Sequence] = ()) -> bool:
+        """Whether its model's batch has a place, or would have without those that are ``gone``."""
+        rows = self._rows(sequence.model, gone)
+        prefills = sum(row.phase is Phase.PREFILL for row in rows)
+        return len(rows) < self._limits.max_batch and prefills < self._limits.max_prefills
+
+    def _has_memory(self, sequence: Sequence, gone: Collection[Sequence] = ()) -> bool:
+        """Whether there is room for its KV, or would be without those that are ``gone``."""
+        if self.active == len(gone):
             return True
-        if len(rows) >= self._limits.max_batch:
-            return False
-        if sum(row.phase is Phase.PREFILL for row in rows) >= self._limits.max_prefills:
-            return False
-        reserved = sum(row.reserved_tokens for row in rows)
+        reserved = sum(row.reserved_tokens for row in self._rows(sequence.model, gone))
         return reserved + sequence.reserved_tokens <= self._kv_budget(sequence.model)
+
+    def _rows(self, model: str, gone: Collection[Sequence]) -> list[Sequence]:
+        return [row for row in self._running.get(model, []) if row not in gone]
+
+    # --- losing a place -----------------------------------------------------
+
+    def _shrink(self) -> list[Sequence]:
+        """Preempt the youngest answers where they have grown past the budget."""
+        preempted: list[Sequence] = []
+        for model in list(self._running):
+            while (victim := self._overgrown(model)) is not None:
+                self._preempt(victim)
+                preempted.append(victim)
+        return preempted
+
+    def _overgrown(self, model: str) -> Sequence | None:
+        """Who of a model's sequences has to go for the budget to hold; batch work first.
+
+        The eldest of all stays: so there is always one that gets to its end.
+        """
+        if self.reserved_tokens(model) <= self._kv_budget(model):
+            return None
+        eldest = min(row.id for rows in self._running.values() for row in rows)
+        young = [row for row in self._running.get(model, []) if row.id != eldest]
+        return max(young, key=lambda row: (self._gives_way(row), row.id), default=None)
+
+    def _clear_for(self, sequence: Sequence, preempted: list[Sequence]) -> None:
+        """Preempt batch work, the youngest first, until an interactive sequence fits.
+
+        Where even all of it would not be enough, it keeps its places.
+        """
+        rows = self._running.get(sequence.model, [])
+        victims = sorted(filter(self._gives_way, rows), key=lambda row: row.id)
+        if not (self._has_place(sequence, victims) and self._has_memory(sequence, victims)):
+            return
+        while victims and not (self._has_place(sequence) and self._has_memory(sequence)):
+            preempted.append(victims.pop())
+            self._preempt(preempted[-1])
+
+    def _preempt(self, sequence: Sequence) -> None:
+        self._stop_running(sequence)
+        sequence.lose_place()
+        self._line(sequence).rejoin(sequence)
+
+    # ------------------------------------------------------------------------
+
+    def _line(self, sequence: Sequence) -> WaitingLine:
+        return self._batch if sequence.batch else self._interactive
+
+    def _stop_running(self, sequence: Sequence) -> None:
+        rows = self._running[sequence.model]
+        rows.remove(sequence)
+        if not rows:
+            del self._running[sequence.model]
 
     def _is_computed_elsewhere(self, sequence: Sequence) -> bool:
         """Whether a prompt in prefill is computing KV that this one could reuse."""
         for row in self._running.get(sequence.model, []):
-            if row.phase is Phase.PREFILL:
-                shared = agreement(row.prompt, sequence.prompt)
+            if row.phase is Phase.PREFILL and row.namespace == sequence.namespace:
+                shared = agreement(row.to_prefill, sequence.to_prefill)
                 if shared - row.cached >= _WORTH_WAITING_TOKENS:
                     return True
         return False
@@ -222,5 +311,5 @@ class Scheduler:
 
 def _next_chunk(sequence: Sequence, size: int) -> Chunk:
     start = sequence.computed
-    ends = [stop for stop in (*sequence.stops, len(sequence.prompt)) if stop > start]
+    ends = [stop for stop in (*sequence.stops, len(sequence.to_prefill)) if stop > start]
     return Chunk(sequence, start, min([start + size, *ends]))

@@ -35,6 +35,7 @@ class Call:
 
     def __init__(self, emit: Callable[[protocol.Event], None]) -> None:
         self.emit = emit
+        self.asked_at = time.monotonic()
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
@@ -60,22 +61,36 @@ class Sequence:
     prompt: tuple[int, ...]
     max_tokens: int
     """0 for a warm-up: prefill only."""
+    namespace: str = ""
+    """Names the cached KV that it can use: of its model, its adapter and its salt."""
     adapter: str | None = None
     """Digest of the adapter to compute it with."""
+    batch: bool = False
+    """Work that gives way to what somebody is waiting for."""
+    deadline: float | None = None
+    """When it has to be finished, on the monotonic clock."""
     id: int = field(default_factory=lambda: next(_ids))
     phase: Phase = Phase.WAITING
     computed: int = 0
     cached: int = 0
+    resumed: int = 0
+    """How many tokens of its answer have to be prefilled again, after a preemption."""
     stops: tuple[int, ...] = ()
     """Positions at which a chunk has to end, so that a checkpoint can be taken there."""
     generated: list[int] = field(default_factory=list)
+    drafted: int = 0
+    """Tokens that a draft model proposed for it; ``accepted`` of them held."""
+    accepted: int = 0
+    begun: bool = False
+    """Whether the runner holds it."""
     submitted_at: float = field(default_factory=time.monotonic)
     started_at: float | None = None
     first_token_at: float | None = None
 
     @property
-    def remaining_prompt(self) -> int:
-        return len(self.prompt) - self.computed
+    def to_prefill(self) -> tuple[int, ...]:
+        """What the model has to see before the next token: the prompt, and what was lost again."""
+        return (*self.prompt, *self.generated[: self.resumed]) if self.resumed else self.prompt
 
     @property
     def reserved_tokens(self) -> int:
@@ -91,3 +106,8 @@ class Sequence:
     def spelled(self) -> tuple[int, ...]:
         """Prompt and answer so far."""
         return (*self.prompt, *self.generated)
+
+    def lose_place(self) -> None:
+        """Wait again: what was computed is computed anew, or found in the prompt cache."""
+        self.phase = Phase.WAITING
+        self.resumed = len(self.generated)

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from apps.inference.engine import protocol
+from apps.inference.engine.model_loads import ModelLoads
 from apps.inference.engine.model_pool import ModelPool
 from apps.inference.engine.prompt_cache.cache import PromptCache
+from apps.inference.engine.response_cache import ResponseCache
 from apps.inference.engine.scheduler import Scheduler
 from apps.models.runtime.accelerator import AcceleratorProfile
 
@@ -41,6 +43,11 @@ class Snapshot:
         )
 
 
+def reset_peak_memory() -> None:
+    """Count the peak from now on."""
+    mx.reset_peak_memory()
+
+
 def take_snapshot(
     *,
     profile: AcceleratorProfile,
@@ -48,12 +55,14 @@ def take_snapshot(
     pool: ModelPool,
     scheduler: Scheduler,
     cache: PromptCache,
-    loading: str | None,
+    responses: ResponseCache,
+    loads: ModelLoads,
     steps: int,
     last_step_at: float | None,
     generated_tokens: int,
 ) -> Snapshot:
     """To be called on the engine's thread."""
+    progress = loads.progress
     status = protocol.Status(
         pid=os.getpid(),
         started_at=_STARTED_AT,
@@ -66,20 +75,22 @@ def take_snapshot(
             warning=profile.warning,
         ),
         models=tuple(model.described() for model in pool),
-        loading=loading,
+        loading=progress.model if progress else None,
+        loading_share=progress.share if progress else 0.0,
         active=scheduler.active,
-        queued=scheduler.queued,
+        queued=scheduler.queued + len(loads),
         steps=steps,
         last_step_age=None,
         loop_age=0.0,
         generated_tokens=generated_tokens,
         active_memory_bytes=mx.get_active_memory(),
-        peak_memory_bytes=mx.get_peak_memory(),
+        # After a reset the peak is 0 until something is allocated.
+        peak_memory_bytes=max(mx.get_peak_memory(), mx.get_active_memory()),
     )
     return Snapshot(
         status=status,
         entries=protocol.CacheEntries(entries=cache.entries()),
-        stats=cache.stats(),
+        stats=cache.stats().model_copy(update=responses.stats().named()),
         taken_at=time.monotonic(),
         last_step_at=last_step_at,
     )

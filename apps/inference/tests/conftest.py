@@ -15,7 +15,8 @@ from asgiref.sync import async_to_sync
 from django.core.asgi import get_asgi_application
 from django.test import AsyncClient
 
-from apps.models.models import LocalModel
+from apps.inference.api.lifetime import RequestLifetimes
+from apps.models.models import Adapter, LocalModel
 from tests.fake_engine import FakeEngine
 from tests.registry import make_model
 
@@ -24,6 +25,14 @@ from tests.registry import make_model
 def qwen(tiny: LocalModel) -> LocalModel:
     """A second model, from a hub repository."""
     return make_model("qwen", repo_id="acme/Qwen-Test", source=LocalModel.Source.HUB)
+
+
+@pytest.fixture
+def pirate(tiny: LocalModel) -> Adapter:
+    """An adapter over the first model."""
+    return Adapter.objects.create(
+        base=tiny, slug="pirate", name="Pirate", path="/adapters/pirate", digest="digest-pirate"
+    )
 
 
 # --- in this process ----------------------------------------------------------
@@ -113,7 +122,8 @@ class Hub:
 def served(uncollected_static_files: None) -> Iterator[Hub]:
     """The whole ASGI application under the real server, in a thread of this process."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(get_asgi_application(), log_config=None, lifespan="off"))
+    application = RequestLifetimes(get_asgi_application())
+    server = uvicorn.Server(uvicorn.Config(application, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     host, port = listener.getsockname()

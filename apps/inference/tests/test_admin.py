@@ -1,20 +1,16 @@
-"""The prompt cache and warm prompts in Django's admin."""
+"""The prompt cache in Django's admin."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.inference.engine.protocol import Warm
-from apps.inference.models import PromptCacheEntry, WarmPrompt
-from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, cache_entry, failure
+from apps.inference.models import PromptCacheEntry
+from tests.fake_engine import FakeEngine, cache_entry
 
 ENTRIES = reverse("admin:inference_promptcacheentry_changelist")
-PROMPTS = reverse("admin:inference_warmprompt_changelist")
 
 
 def act(client: Client, url: str, action: str, *keys: Any) -> str:
@@ -91,33 +87,3 @@ def test_an_action_without_an_engine_says_so(admin_client: Client, fake_engine: 
 
     assert "The engine is not running." in page
     assert "Evicted" not in page
-
-
-# --- warm prompts -------------------------------------------------------------------
-
-
-@pytest.fixture
-def brief(tiny: LocalModel) -> WarmPrompt:
-    return WarmPrompt.objects.create(name="brief", model=tiny, system_prompt="Be brief.")
-
-
-def test_prompts_are_warmed_now(
-    admin_client: Client, fake_engine: FakeEngine, brief: WarmPrompt
-) -> None:
-    page = act(admin_client, PROMPTS, "warm_now", brief.pk)
-
-    assert "Brief: 100 tokens are warm" in page
-    brief.refresh_from_db()
-    assert brief.last_warmed_at is not None
-
-
-def test_a_prompt_that_fails_says_why_and_does_not_stop_the_others(
-    admin_client: Client, fake_engine: FakeEngine, brief: WarmPrompt, tiny: LocalModel
-) -> None:
-    other = WarmPrompt.objects.create(name="other", model=tiny, system_prompt="Be kind.")
-    fake_engine.once(Warm, failure("context_length_exceeded", "Too long."))
-
-    page = act(admin_client, PROMPTS, "warm_now", brief.pk, other.pk)
-
-    assert "Brief: Too long." in page
-    assert "Other: 100 tokens are warm" in page

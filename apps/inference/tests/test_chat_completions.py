@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.inference.api import chat
+from apps.inference.api import chat, chat_answer
 from apps.inference.engine.protocol import Generate, Loading, Message, Sampling
 from apps.inference.tests.conftest import Answer, Caller
 from apps.models.models import LocalModel
@@ -43,6 +43,13 @@ def test_the_whole_answer_comes_at_once(call: Caller, fake_engine: FakeEngine) -
             "message": {"role": "assistant", "content": "Paris.", "refusal": None},
             "logprobs": None,
             "finish_reason": "stop",
+            "timings": {
+                "queued": 0.0,
+                "time_to_first_token": 0.05,
+                "decode": 0.2,
+                "tokens_per_second": 20.0,
+                "speculation": None,
+            },
         }
     ]
     assert answer.json["usage"] == {
@@ -234,6 +241,39 @@ def test_a_content_that_is_no_text_is_told_what_would_do(call: Caller) -> None:
         ({"stream": "yes"}, "stream"),
         ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
         ({"temprature": 1}, "temprature"),
+        ({"presence_penalty": 2.1}, "presence_penalty"),
+        ({"frequency_penalty": -3}, "frequency_penalty"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"logit_bias": {"the": 1}}, "logit_bias"),
+        ({"logit_bias": {"-1": 1}}, "logit_bias"),
+        ({"logit_bias": {"1": 101}}, "logit_bias"),
+        ({"logit_bias": {"1": "x"}}, "logit_bias.1"),
+        ({"n": 0}, "n"),
+        ({"n": 17}, "n"),
+        ({"logprobs": 1}, "logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"priority": "high"}, "priority"),
+        ({"service_tier": "cheap"}, "service_tier"),
+        ({"deadline_seconds": 0}, "deadline_seconds"),
+        ({"cache_salt": ""}, "cache_salt"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a b"}}},
+            "response_format.json_schema.name",
+        ),
+        ({"structured_outputs": {}}, "structured_outputs"),
+        ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "structured_outputs"),
+        ({"structured_outputs": {"json": "{"}}, "structured_outputs.json"),
+        ({"structured_outputs": {"choice": [""]}}, "structured_outputs.choice[0]"),
+        (
+            {
+                "response_format": {"type": "json_object"},
+                "structured_outputs": {"regex": "a"},
+            },
+            "structured_outputs",
+        ),
     ],
 )
 def test_a_wrong_field_is_named(call: Caller, fields: dict[str, Any], param: str) -> None:
@@ -248,13 +288,6 @@ def test_a_wrong_field_is_named(call: Caller, fields: dict[str, Any], param: str
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("n", 2),
-        ("logprobs", True),
-        ("top_logprobs", 3),
-        ("frequency_penalty", 0.5),
-        ("presence_penalty", -0.5),
-        ("logit_bias", {"50256": -100}),
-        ("response_format", {"type": "json_object"}),
         ("tools", [{"type": "function", "function": {"name": "f"}}]),
         ("tool_choice", "required"),
         ("functions", [{"name": "f"}]),
@@ -340,6 +373,8 @@ def test_an_unknown_model_is_answered_with_the_way_to_get_it(
         ("chat_template_error", 400, "invalid_request_error", None),
         ("queue_full", 429, "rate_limit_error", "3"),
         ("insufficient_memory", 503, "server_error", "3"),
+        ("adapter_failed", 500, "server_error", None),
+        ("deadline_exceeded", 504, "server_error", None),
         ("shutting_down", 503, "server_error", "3"),
         ("model_load_failed", 500, "server_error", None),
         ("internal_error", 500, "server_error", None),
@@ -415,7 +450,7 @@ def test_a_bug_mid_stream_is_told_without_its_inside(
     def broken(*_: Any) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(chat, "_last_lines", broken)
+    monkeypatch.setattr(chat_answer.ChatStream, "_last_lines", broken)
     fake_engine.once(Generate, *reply("Par"))
 
     answer = ask(call, stream=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from apps.inference.api import chat as chat_api
+from apps.inference.api import chat_answer
 from apps.inference.engine.protocol import Generate, Loading, Prefill, Prompt, Warm
 from apps.inference.tests.conftest import Hub
 from apps.models.models import LocalModel
@@ -49,7 +49,7 @@ def read_until(connection: socket.socket, mark: bytes) -> None:
 def test_a_stream_begins_although_the_engine_is_silent(
     hub: Hub, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat_api, "KEEP_ALIVE", 0.01)
+    monkeypatch.setattr(chat_answer, "KEEP_ALIVE", 0.01)
     gate = Gate()
     fake_engine.once(Generate, Loading(model="tiny"), gate, *reply("Par", "is."))
 
@@ -124,3 +124,21 @@ def test_others_are_answered_after_somebody_left(hub: Hub, fake_engine: FakeEngi
 
     with post(hub, CHAT, chat()) as other:
         read_until(other, b"Hello world")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("n", [1, 3])
+def test_leaving_while_the_answer_begins_ends_every_engine_call(
+    hub: Hub, fake_engine: FakeEngine, stream: bool, n: int
+) -> None:
+    """The moment between the first event and the response's first byte is the tricky one."""
+    fake_engine.always(Generate, *reply("Par", Hang()))
+    for attempt in range(5):
+        connection = post(hub, CHAT, chat(stream=stream, n=n))
+        numbers = range(attempt * n + 1, attempt * n + n + 1)
+        calls = [fake_engine.wait_for_call(Generate, number) for number in numbers]
+
+        connection.close()
+
+        for call in calls:
+            call.wait_closed_early(SOON)

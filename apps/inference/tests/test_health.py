@@ -123,7 +123,9 @@ def test_without_a_database_the_hub_is_down_and_says_no_more(
         ({"active": 2, "last_step_age": 9999.0}, "down"),
         ({"queued": 2, "last_step_age": 9999.0}, "down"),
         ({"loop_age": 9999.0}, "down"),
-        ({"loop_age": 9999.0, "loading": "tiny"}, "ok"),
+        ({"loop_age": 200.0, "loading": "tiny"}, "ok"),
+        ({"loop_age": 9999.0, "loading": "tiny"}, "down"),
+        ({"queued": 1, "last_step_age": 9999.0, "loading": "tiny"}, "ok"),
     ],
 )
 def test_an_engine_is_judged_by_its_steps(

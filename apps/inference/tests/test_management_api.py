@@ -41,7 +41,19 @@ def test_statistics_tell_hits_and_sizes(call: Caller, fake_engine: FakeEngine) -
     assert stats["total_hits"] == 3
     assert stats["total_misses"] == 1
     assert stats["hit_rate"] == 0.75
+    assert stats["response_max_bytes"] == 0
     assert "event" not in stats
+
+
+def test_statistics_tell_how_the_response_cache_fares(
+    call: Caller, fake_engine: FakeEngine
+) -> None:
+    fake_engine.stats |= {"response_entries": 2, "response_hits": 5, "response_max_bytes": 1024}
+
+    stats = call("GET", f"{CACHE}/stats").json
+
+    assert (stats["response_entries"], stats["response_hits"]) == (2, 5)
+    assert stats["response_max_bytes"] == 1024
 
 
 def test_a_system_prompt_is_warmed(call: Caller, fake_engine: FakeEngine, qwen: LocalModel) -> None:
@@ -66,6 +78,16 @@ def test_warming_without_a_model_takes_the_first(
     call: Caller, fake_engine: FakeEngine, qwen: LocalModel
 ) -> None:
     assert call("POST", f"{CACHE}/warmup", {"system_prompt": "x"}).json["model"] == "tiny"
+
+
+def test_a_models_draft_goes_with_the_warm_up(
+    call: Caller, fake_engine: FakeEngine, qwen: LocalModel
+) -> None:
+    LocalModel.objects.filter(slug="tiny").update(draft=qwen)
+
+    assert call("POST", f"{CACHE}/warmup", {"system_prompt": "x"}).status == 200
+
+    assert fake_engine.wait_for_call(Warm).request.model.draft.name == "qwen"
 
 
 def test_one_entry_is_dropped(call: Caller, fake_engine: FakeEngine, db: None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from apps.inference.tests.conftest import Caller
-from apps.models.models import LocalModel
+from apps.models.models import Adapter, LocalModel
 
 
 def test_every_model_is_listed_once(call: Caller, qwen: LocalModel) -> None:
@@ -20,7 +20,28 @@ def test_every_model_is_listed_once(call: Caller, qwen: LocalModel) -> None:
         "created": int(qwen.created_at.timestamp()),
         "owned_by": "acme",
         "context_length": 2048,
+        "parent": None,
     }
+
+
+def test_an_adapter_is_listed_after_its_model(
+    call: Caller, tiny: LocalModel, pirate: Adapter
+) -> None:
+    base, adapter = call("GET", "/v1/models").json["data"]
+
+    assert (base["id"], base["parent"]) == ("tiny", None)
+    assert (adapter["id"], adapter["parent"]) == ("tiny:pirate", "tiny")
+    assert call("GET", "/v1/models/tiny:pirate").json == adapter
+
+
+def test_an_unknown_adapter_is_answered_with_those_there_are(
+    call: Caller, tiny: LocalModel, pirate: Adapter
+) -> None:
+    answer = call("GET", "/v1/models/tiny:sailor")
+
+    assert answer.status == 404
+    assert answer.error["code"] == "model_not_found"
+    assert "has no adapter 'sailor'. It has: tiny:pirate." in answer.error["message"]
 
 
 def test_a_hub_without_models_has_an_empty_list(call: Caller, db: None) -> None:

@@ -1,4 +1,4 @@
-"""The mirror of the prompt cache, warming, and finding models."""
+"""The mirror of the prompt cache, and finding models and adapters."""
 
 from __future__ import annotations
 
@@ -6,17 +6,39 @@ import pytest
 
 from apps.inference import services
 from apps.inference.client import EngineError, EngineUnavailable
-from apps.inference.engine.protocol import ListCache, Prefill, Warm
-from apps.inference.models import PromptCacheEntry, WarmPrompt
-from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, Hang, HangUp, cache_entry, failure
+from apps.inference.engine.protocol import AdapterSpec, ListCache
+from apps.inference.models import PromptCacheEntry
+from apps.models.models import Adapter, LocalModel
+from tests.fake_engine import FakeEngine, Hang, HangUp, cache_entry
 
 # --- finding models -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["qwen", "acme/Qwen-Test"])
 def test_a_model_has_a_name_and_a_repository(qwen: LocalModel, name: str) -> None:
-    assert services.resolve_model(name) == qwen
+    assert services.resolve_model(name) == services.NamedModel(qwen)
+
+
+@pytest.mark.parametrize("name", ["qwen:poet", "acme/Qwen-Test:poet"])
+def test_an_adapter_is_named_after_its_model(qwen: LocalModel, name: str) -> None:
+    poet = Adapter.objects.create(base=qwen, slug="poet", name="Poet", path="/p", digest="d")
+
+    named = services.resolve_model(name)
+
+    assert (named.model, named.adapter, named.name) == (qwen, poet, "qwen:poet")
+    assert named.adapter_spec == AdapterSpec(name="poet", path="/p", digest="d")
+
+
+@pytest.mark.parametrize("name", ["qwen:", "qwen:pirate", "qwen:a:b"])
+def test_an_unknown_adapter_is_told_with_those_that_are_here(
+    qwen: LocalModel, pirate: Adapter, name: str
+) -> None:
+    with pytest.raises(services.ModelNotFound, match=r"'qwen' has no adapter .* none yet"):
+        services.resolve_model(name)
+
+
+def test_every_model_is_followed_by_its_adapters(qwen: LocalModel, pirate: Adapter) -> None:
+    assert [named.name for named in services.all_models()] == ["qwen", "tiny", "tiny:pirate"]
 
 
 def test_an_unknown_model_is_told_with_those_that_are_here(qwen: LocalModel) -> None:
@@ -30,7 +52,7 @@ def test_a_name_with_shell_characters_is_quoted_in_the_command(db: None) -> None
 
 
 def test_the_default_model_is_the_one_that_came_first(qwen: LocalModel) -> None:
-    assert services.default_model().slug == "tiny"
+    assert services.default_model().name == "tiny"
 
 
 def test_a_hub_without_models_has_no_default(db: None) -> None:
@@ -108,44 +130,3 @@ def test_pinning_what_is_gone_says_so(fake_engine: FakeEngine, db: None) -> None
         services.pin(entry_id="gone", pinned=True)
 
     assert raised.value.code == "cache_entry_not_found"
-
-
-# --- warming --------------------------------------------------------------------
-
-
-def test_warming_tells_how_far_it_is(fake_engine: FakeEngine, tiny: LocalModel) -> None:
-    heard: list[object] = []
-
-    warmed = services.warm(
-        model=tiny, system_prompt="Be brief.", pinned=True, on_event=heard.append
-    )
-
-    assert warmed.tokens == 100
-    assert Prefill(done=100, total=100) in heard
-    assert fake_engine.entries[warmed.entry_id].pinned
-
-
-def test_a_saved_prompt_remembers_when_it_was_warmed(
-    fake_engine: FakeEngine, tiny: LocalModel
-) -> None:
-    prompt = WarmPrompt.objects.create(
-        name="brief", model=tiny, system_prompt="Be brief.", last_error="It failed."
-    )
-
-    services.warm_saved(prompt=prompt)
-
-    prompt.refresh_from_db()
-    assert prompt.last_warmed_at is not None
-    assert prompt.last_error == ""
-
-
-def test_a_saved_prompt_remembers_why_it_failed(fake_engine: FakeEngine, tiny: LocalModel) -> None:
-    prompt = WarmPrompt.objects.create(name="brief", model=tiny, system_prompt="Be brief.")
-    fake_engine.once(Warm, failure("context_length_exceeded", "Too long."))
-
-    with pytest.raises(EngineError, match=r"Too long\."):
-        services.warm_saved(prompt=prompt)
-
-    prompt.refresh_from_db()
-    assert prompt.last_warmed_at is None
-    assert prompt.last_error == "Too long."

@@ -1,4 +1,4 @@
-"""What the worker does by itself."""
+"""What the worker does by itself, beside warming: the mirror and the heartbeat."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from huey import MemoryHuey
-from huey.exceptions import RetryTask
 
 from apps.inference import heartbeat, tasks
-from apps.inference.engine.protocol import Warm
-from apps.inference.models import PromptCacheEntry, WarmPrompt
-from apps.models.models import LocalModel
-from tests.fake_engine import PATIENCE, FakeEngine, cache_entry, failure
+from apps.inference.models import PromptCacheEntry
+from tests.fake_engine import PATIENCE, FakeEngine, cache_entry
 
 
 @pytest.fixture(autouse=True)
@@ -22,51 +19,6 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> MemoryHuey:
     queue = MemoryHuey()
     monkeypatch.setattr(heartbeat, "HUEY", queue)
     return queue
-
-
-@pytest.fixture
-def prompts(tiny: LocalModel) -> list[WarmPrompt]:
-    return [
-        WarmPrompt.objects.create(name=name, model=tiny, system_prompt=name)
-        for name in ("brief", "kind")
-    ]
-
-
-# --- warming ----------------------------------------------------------------------
-
-
-def test_the_enabled_prompts_are_warmed(
-    fake_engine: FakeEngine, prompts: list[WarmPrompt], tiny: LocalModel
-) -> None:
-    WarmPrompt.objects.create(name="off", model=tiny, system_prompt="off", enabled=False)
-
-    tasks.warm_enabled_prompts.call_local()
-
-    warmed = [call.request.system_prompt for call in fake_engine.calls_of(Warm)]
-    assert warmed == ["brief", "kind"]
-
-
-def test_a_prompt_that_fails_does_not_stop_the_others(
-    fake_engine: FakeEngine, prompts: list[WarmPrompt]
-) -> None:
-    fake_engine.once(Warm, failure("context_length_exceeded", "Too long."))
-
-    tasks.warm_enabled_prompts.call_local()
-
-    for prompt in prompts:
-        prompt.refresh_from_db()
-    assert [prompt.last_error for prompt in prompts] == ["Too long.", ""]
-
-
-def test_an_engine_that_is_not_up_yet_is_tried_again(
-    fake_engine: FakeEngine, prompts: list[WarmPrompt]
-) -> None:
-    fake_engine.stop()
-
-    with pytest.raises(RetryTask) as raised:
-        tasks.warm_enabled_prompts.call_local()
-
-    assert raised.value.delay == tasks.ENGINE_RETRY_DELAY
 
 
 # --- the mirror -------------------------------------------------------------------

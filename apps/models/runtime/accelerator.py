@@ -8,6 +8,7 @@ Only float32 gains from it; hence ``AcceleratorProfile.compute_float32``.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import importlib.metadata
@@ -25,6 +26,9 @@ CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 """Where Linux says how much memory a container may use: cgroups v2, then v1."""
+
+FREE_SHARE = 16
+"""One part in so many of the memory ceiling that MLX may keep as free buffers on a GPU."""
 
 Backend = Literal["metal", "cuda", "cpu"]
 Blas = Literal["mkl", "openblas", "accelerate", "reference"]
@@ -78,6 +82,35 @@ def prepare() -> AcceleratorProfile:
         return AcceleratorProfile("cpu", name, "accelerate", _host_memory(), None, True)
     warning = None if blas else (_TOO_LATE if too_late else _NO_FAST_BLAS)
     return AcceleratorProfile("cpu", name, blas or "reference", _host_memory(), warning, True)
+
+
+def limit_memory(profile: AcceleratorProfile, ceiling_bytes: int) -> None:
+    """Tell MLX how much memory to keep: what is in use resident, what is free within bounds.
+
+    Left to itself, MLX keeps free buffers up to the size of the machine on a GPU (32 MiB
+    on a CPU), and macOS may page out weights that rest for a moment. Process-wide.
+    """
+    if profile.backend == "cpu":
+        return
+    import mlx.core as mx
+
+    mx.set_cache_limit(ceiling_bytes // FREE_SHARE)
+    if profile.backend == "metal":
+        mx.set_wired_limit(int(mx.device_info()["max_recommended_working_set_size"]))
+
+
+def release_memory() -> None:
+    """Return freed memory to the system; on the thread that uses MLX.
+
+    MLX keeps free buffers for the next use, and on Linux so does the C library, whose
+    heap models lie in on a CPU: a hundred megabytes and more after a small one.
+    """
+    import mlx.core as mx
+
+    mx.clear_cache()
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError):  # only glibc has it
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _preload_blas() -> Blas | None:

@@ -46,6 +46,17 @@ def digest_model(path: Path, progress: Callable[[float], None] | None = None) ->
     return f"sha256:{whole.hexdigest()}"
 
 
+def digest_adapter(weights: bytes, config: bytes) -> str:
+    """ "sha256:" and 64 hex digits over an adapter's two files.
+
+    Takes what was read rather than where it lies: an adapter may be rewritten in
+    place between two looks at it.
+    """
+    whole = hashlib.sha256(hashlib.sha256(weights).digest())
+    whole.update(hashlib.sha256(config).digest())
+    return f"sha256:{whole.hexdigest()}"
+
+
 def _relevant(path: Path) -> list[Path]:
     candidates = [*path.iterdir(), *(path / _TEMPLATES).glob("*")]
     return [

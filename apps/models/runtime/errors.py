@@ -2,6 +2,7 @@
 
     RuntimeFault
     ├── ModelFormatError      the files are foreign, damaged, hostile or of a kind we can't read
+    ├── AdapterFormatError    an adapter's files are foreign or damaged, or don't fit their base
     ├── ModelLoadError        the files look right, but MLX could not make a model of them
     └── ImportDestinationError  the place to write an import to is taken or can't be written
 
@@ -17,6 +18,10 @@ class RuntimeFault(Exception):
 
 class ModelFormatError(RuntimeFault):
     """A model file or folder is not what it claims to be, or is of an unsupported kind."""
+
+
+class AdapterFormatError(RuntimeFault):
+    """An adapter's folder can't be read, is of an unsupported kind, or is made for another base."""
 
 
 class ModelLoadError(RuntimeFault):

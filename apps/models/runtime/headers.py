@@ -10,7 +10,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from apps.models.runtime.errors import ModelFormatError
 
@@ -98,18 +98,28 @@ def read_tensors(folder: Path) -> dict[str, TensorHeader]:
 
 def _read_header(file: Path) -> dict[str, TensorHeader]:
     try:
-        size = file.stat().st_size
         with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
-                raise ValueError("the header's length does not fit the file")
-            header = json.loads(stream.read(length))
-        entries = {k: v for k, v in header.items() if k != "__metadata__"}
-        return {k: _tensor(k, v, size - 8 - length) for k, v in entries.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            return parse_header(stream, file.stat().st_size)
+    except (OSError, ValueError) as error:
         raise ModelFormatError(
             f"{file.name} is not a whole safetensors file ({error}). Download the model again."
         ) from error
+
+
+def parse_header(stream: BinaryIO, size: int) -> dict[str, TensorHeader]:
+    """Every tensor of a safetensors file of ``size`` bytes by name.
+
+    Raises ValueError where the header is not one, or does not fit the file.
+    """
+    length = int.from_bytes(stream.read(8), "little")
+    if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+        raise ValueError("the header's length does not fit the file")
+    try:
+        header = json.loads(stream.read(length))
+        entries = {k: v for k, v in header.items() if k != "__metadata__"}
+        return {k: _tensor(k, v, size - 8 - length) for k, v in entries.items()}
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"the header is malformed: {error}") from error
 
 
 def _tensor(name: str, entry: dict[str, Any], data_bytes: int) -> TensorHeader:

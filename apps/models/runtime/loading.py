@@ -1,8 +1,14 @@
-"""Model folder to model in memory, held the way this device computes fastest."""
+"""Model folder to model in memory, held the way this device computes fastest.
+
+A load can be taken part by part, so that whoever owns the thread can do other
+work in between: all of MLX's work has to happen on one thread.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +28,8 @@ from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear  # n
 from mlx_lm.tokenizer_utils import TokenizerWrapper  # noqa: E402
 from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402
 
+from apps.models.runtime.cpu.layout import lay_out  # noqa: E402
+
 # What mlx-lm, MLX and transformers are seen to raise on folders that are wrong
 # in one way or another; nothing narrower covers foreign configurations.
 _LOAD_FAILURES = (
@@ -36,6 +44,13 @@ _LOAD_FAILURES = (
     AssertionError,
     ArithmeticError,
 )
+
+
+_PART_ELEMENTS = 4 * 1024 * 1024
+"""Weights dequantised in one part: some 50 ms on a CPU."""
+
+_TOKENIZER_PATIENCE = 0.01
+"""Seconds that a part waits for the tokenizer, once the weights are there."""
 
 
 @dataclass(frozen=True)
@@ -53,25 +68,57 @@ class LoadedModel:
 
 
 def load(path: Path, profile: AcceleratorProfile) -> LoadedModel:
+    """Load the mlx-lm model folder ``path`` in one go; else as ``load_in_parts``."""
+    *_, loaded = load_in_parts(path, profile)
+    assert isinstance(loaded, LoadedModel)
+    return loaded
+
+
+def load_in_parts(
+    path: Path, profile: AcceleratorProfile
+) -> Generator[int | LoadedModel, None, None]:
     """Load the mlx-lm model folder ``path``; no code from the folder is run.
 
+    Yields, after each part of a layer's size, the bytes of weights that are in memory
+    so far, and at last the model. Closing it early frees them.
+
     On a device that computes in float32 the weights are dequantised and widened,
-    one layer at a time: memory peaks one layer above the result. Raises ModelLoadError.
+    one layer at a time: memory peaks one layer above the result. The tokenizer is read
+    beside that, on a thread of its own: it is no MLX. Raises ModelLoadError.
     """
+    # Not as a context manager: that would wait for the tokenizer of an abandoned load.
+    beside = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
     try:
         model, config = load_model(path, lazy=True, trust_remote_code=False)
-        tokenizer = load_tokenizer(
-            path, {"trust_remote_code": False}, eos_token_ids=config.get("eos_token_id")
+        yield 0  # what comes next, the tokenizer, may hold Python's lock for a while
+        tokenizer = beside.submit(
+            load_tokenizer,
+            path,
+            {"trust_remote_code": False},
+            eos_token_ids=config.get("eos_token_id"),
         )
-        if profile.compute_float32:
-            _widen(model)
-        elif config.get("source_format") == "gguf":
+        if not profile.compute_float32 and config.get("source_format") == "gguf":
             _settle(model, config)
-        mx.eval(model.parameters())
+        held = 0
+        for nbytes in _read(model, widen=profile.compute_float32):
+            held += nbytes
+            yield held
+        while not _finished(tokenizer):
+            yield held
+        yield _loaded(model, tokenizer.result(), config)
     except _LOAD_FAILURES as error:
-        mx.clear_cache()
         raise ModelLoadError(_explain(path, error)) from error
-    mx.clear_cache()
+    finally:
+        beside.shutdown(wait=False, cancel_futures=True)
+        mx.clear_cache()
+
+
+def _finished(tokenizer: Future[TokenizerWrapper]) -> bool:
+    """Whether it is there; waits a moment, so that asking again at once is no busy loop."""
+    return bool(wait([tokenizer], timeout=_TOKENIZER_PATIENCE).done)
+
+
+def _loaded(model: nn.Module, tokenizer: TokenizerWrapper, config: dict[str, Any]) -> LoadedModel:
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -81,18 +128,39 @@ def load(path: Path, profile: AcceleratorProfile) -> LoadedModel:
     )
 
 
-def _widen(model: nn.Module) -> None:
-    """Dequantise and cast to float32 in place, layer by layer, freeing as it goes."""
+def _read(model: nn.Module, *, widen: bool) -> Iterator[int]:
+    """Bring the weights into memory module by module; yields the bytes of each."""
     for name, module in model.named_modules():
-        plain = _dequantized(module)
-        if plain is not None:
-            model.update_modules(tree_unflatten([(name, plain)]))
-            module.clear()
-            mx.eval(plain.parameters())
-            mx.clear_cache()
-    for module in reversed(model.modules()):
-        module.set_dtype(mx.float32)
-        mx.eval(module.parameters())
+        if widen:
+            module = yield from _widened(model, name, module)
+            if type(module) is nn.Linear:
+                lay_out(module)
+        arrays = [value for value in module.values() if isinstance(value, mx.array)]
+        if arrays:
+            mx.eval(arrays)
+            yield sum(array.nbytes for array in arrays)
+    # What lies in lists and dictionaries of a module rather than in itself.
+    if widen:
+        model.set_dtype(mx.float32)
+    mx.eval(model.parameters())
+
+
+def _widened(model: nn.Module, name: str, module: nn.Module) -> Generator[int, None, nn.Module]:
+    """The module in float32, in the place of ``module``; its children stay as they are.
+
+    Yields 0 bytes between the parts of a large one.
+    """
+    plain = yield from _dequantized(module)
+    if plain is not None:
+        model.update_modules(tree_unflatten([(name, plain)]))
+        module.clear()
+        mx.eval(plain.parameters())
+        mx.clear_cache()
+        return plain
+    for key, value in module.items():
+        if isinstance(value, mx.array):
+            module[key] = _float32(value)
+    return module
 
 
 def _settle(model: nn.Module, config: dict[str, Any]) -> None:
@@ -110,22 +178,37 @@ def _float32(array: mx.array) -> mx.array:
     return array.astype(mx.float32) if mx.issubdtype(array.dtype, mx.floating) else array
 
 
-def _dequantized(module: nn.Module) -> nn.Module | None:
+def _dequantized(module: nn.Module) -> Generator[int, None, nn.Module | None]:
     """The layer ``module`` stands for, in float32; None where it is not quantised.
 
     The scales are widened before they are applied: half-precision products would
-    round weights that float32 can hold exactly.
+    round weights that float32 can hold exactly. An embedding may have a hundred times
+    the rows of any other layer, so rows are taken so many at a time.
     """
     if not isinstance(module, nn.QuantizedLinear | nn.QuantizedEmbedding | QuantizedSwitchLinear):
         return None
-    scales, biases = module["scales"], module.get("biases")
+    rows = module["weight"].shape[0]
+    step = max(1, _PART_ELEMENTS * rows // (module["scales"].size * module.group_size))
+    weight = _dequantized_rows(module, 0, step)
+    if step < rows:
+        whole = mx.zeros((rows, *weight.shape[1:]))
+        for start in range(0, rows, step):
+            # In place: nobody else holds the array.
+            whole[start : start + step] = _dequantized_rows(module, start, start + step)
+            mx.eval(whole)
+            yield 0
+        weight = whole
+    return _plain_layer(module, weight)
+
+
+def _dequantized_rows(module: nn.Module, start: int, stop: int) -> mx.array:
+    scales, biases = module["scales"][start:stop], module.get("biases")
     if module.mode == "affine":
-        scales, biases = scales.astype(mx.float32), biases.astype(mx.float32)
-    weight = mx.dequantize(
-        module["weight"], scales, biases, module.group_size, module.bits, module.mode,
+        scales, biases = scales.astype(mx.float32), biases[start:stop].astype(mx.float32)
+    return mx.dequantize(
+        module["weight"][start:stop], scales, biases, module.group_size, module.bits, module.mode,
         global_scale=module.get("global_scale"), dtype=mx.float32,
     )  # fmt: skip
-    return _plain_layer(module, weight)
 
 
 def _plain_layer(module: nn.Module, weight: mx.array) -> nn.Module:

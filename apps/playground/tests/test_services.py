@@ -121,7 +121,13 @@ def test_settings_saved_while_a_message_is_sent_leave_it_in_view(
 ) -> None:
     read_before = Conversation.objects.get(pk=chat.pk)
     answer = ask("Hello?")
-    values = {"model": chat.model_id, "temperature": 1, "top_p": 1, "max_tokens": 20}
+    values = {
+        "model": chat.model_id,
+        "temperature": 1,
+        "top_p": 1,
+        "repetition_penalty": 1,
+        "max_tokens": 20,
+    }
 
     SettingsForm(values, instance=read_before).save()
 

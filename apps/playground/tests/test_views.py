@@ -6,16 +6,23 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.test import AsyncClient, Client
 
-from apps.inference.engine.protocol import Generate
-from apps.models.models import LocalModel
+from apps.inference.engine.protocol import AdapterSpec, Generate
+from apps.models.models import Adapter, LocalModel
 from apps.playground import answers, pages, services
 from apps.playground.models import Conversation, Message
 from apps.playground.tests.conftest import Ask, finished
 from apps.playground.tests.test_streams import parse, text_of
 from tests.fake_engine import FakeEngine, Gate, HangUp, reply
+from tests.registry import make_model
 
 HTMX = {"HX-Request": "true", "HX-Target": "thread"}
-SETTINGS = {"temperature": "0.3", "top_p": "0.9", "max_tokens": "64", "system_prompt": ""}
+SETTINGS = {
+    "temperature": "0.3",
+    "top_p": "0.9",
+    "repetition_penalty": "1",
+    "max_tokens": "64",
+    "system_prompt": "",
+}
 State = Message.State
 
 
@@ -91,6 +98,48 @@ def test_a_new_conversation_takes_the_model_used_last(
     named = client.get("/playground/?model=a-other").context["settings_form"].instance.model
 
     assert (chosen, named) == (tiny, other)
+
+
+# --- adapters -----------------------------------------------------------------
+
+
+@pytest.fixture
+def pirate(tiny: LocalModel) -> Adapter:
+    return Adapter.objects.create(base=tiny, slug="pirate", name="Pirate", path="/p", digest="p")
+
+
+def test_without_adapters_there_is_none_to_choose(client: Client, tiny: LocalModel) -> None:
+    assert "adapter" not in client.get("/playground/").context["settings_form"].fields
+
+
+def test_an_adapter_may_be_chosen_beside_the_model(
+    client: Client, engine: FakeEngine, tiny: LocalModel, pirate: Adapter
+) -> None:
+    form = SETTINGS | {"content": "Ahoy?", "model": tiny.pk, "adapter": pirate.pk}
+    client.post("/playground/start/", form)
+
+    answer = finished(Message.objects.get(role=Message.Role.ASSISTANT))
+    assert answer.model_name == "Tiny:pirate"
+    request = engine.wait_for_call(Generate).request
+    assert request.adapter == AdapterSpec(name="pirate", path="/p", digest="p")
+
+
+def test_an_adapter_over_another_model_is_refused(
+    client: Client, chat: Conversation, pirate: Adapter
+) -> None:
+    other = make_model("other")
+    form = SETTINGS | {"model": other.pk, "adapter": pirate.pk}
+
+    response = client.post(url(chat, "settings/"), form, headers=HTMX)
+
+    assert response.status_code == 422
+    assert "an adapter over Tiny. Choose that model" in response.content.decode()
+
+
+def test_an_address_may_name_an_adapter(client: Client, tiny: LocalModel, pirate: Adapter) -> None:
+    form = client.get("/playground/?model=tiny:pirate").context["settings_form"]
+
+    assert (form.instance.model, form.instance.adapter) == (tiny, pirate)
 
 
 # --- going on -----------------------------------------------------------------

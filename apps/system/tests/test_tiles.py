@@ -98,3 +98,15 @@ def test_backticks_become_code_and_markup_stays_text() -> None:
     assert code_spans("Run `mlx-hub up` <now>.") == "Run <code>mlx-hub up</code> &lt;now&gt;."
     assert code_spans("`<b>`") == "<code>&lt;b&gt;</code>"
     assert code_spans("one ` alone") == "one ` alone"
+
+
+def test_repeated_responses_show_only_where_they_are_kept() -> None:
+    assert "Responses repeated" not in {tile.label for tile in cache_tiles(stats())}
+    tiles = {
+        tile.label: tile
+        for tile in cache_tiles(
+            stats(response_max_bytes=2**20, response_hits=3, response_misses=9, response_entries=2)
+        )
+    }
+    assert tiles["Responses repeated"].value == "3 of 12"
+    assert tiles["Responses repeated"].note.startswith("2 kept")

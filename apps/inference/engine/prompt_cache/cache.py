@@ -50,6 +50,8 @@ class PromptCache:
     def __init__(self, config: PromptCacheConfig) -> None:
         self._config = config
         self._tiers = Tiers(config)
+        self._listing: tuple[protocol.CacheEntry, ...] | None = None
+        """The entries as they are listed; None where something has changed since."""
         self._hits = 0
         self._misses = 0
         self._tokens_reused = 0
@@ -64,7 +66,8 @@ class PromptCache:
         ``exact`` is for models with layers that can't be cut: the beginning ends
         where a checkpoint was taken.
         """
-        self._tiers.settle()
+        self._changed()
+        namespace = self._key(namespace)
         steps = self._tiers.usable(namespace, tokens[:-1])
         matched = sum(step.taken for step in steps)
         while exact and steps and not _at_checkpoint(steps[-1]):
@@ -82,7 +85,7 @@ class PromptCache:
 
     def covered(self, namespace: str, tokens: Tokens, *, exact: bool = False) -> int:
         """How many tokens of this beginning need not be remembered again."""
-        return self._tiers.covered(namespace, tokens, exact=exact)
+        return self._tiers.covered(self._key(namespace), tokens, exact=exact)
 
     def remember(
         self,
@@ -100,6 +103,12 @@ class PromptCache:
         """
         if self._config.max_entries == 0 or self._config.max_memory_bytes == 0:
             return
+        # Nothing may be evicted before the span is filed: it was taken to go on from
+        # what ``covered`` found.
+        self._listing = None
+        namespace = self._key(namespace)
+        if span is not None and self._config.kv_bits is not None:
+            span = span.quantized(self._config.kv_bits)
         tree = self._tiers.tree(namespace)
         start = len(tokens) - (span.tokens if span else 0)
         tree.grow(tokens[:start])
@@ -114,24 +123,27 @@ class PromptCache:
 
     def entry_at(self, namespace: str, tokens: Tokens) -> str | None:
         """The id of the entry that ends exactly at ``tokens``."""
-        steps = self._tiers.tree(namespace).match(tokens)
+        steps = self._tiers.tree(self._key(namespace)).match(tokens)
         if not steps or steps[-1].node.end != len(tokens) or steps[-1].node.entry is None:
             return None
         return steps[-1].node.entry.id
 
     def entries(self) -> tuple[protocol.CacheEntry, ...]:
         """Most recently used first."""
-        return tuple(_described(entry) for entry in self._tiers.entries.recent_first())
+        if self._listing is None:
+            recent = self._tiers.entries.recent_first()
+            self._listing = tuple(self._described(entry) for entry in recent)
+        return self._listing
 
     def stats(self) -> protocol.CacheStats:
-        tiers = self._tiers
+        tiers, entries = self._tiers, self.entries()
         lookups = self._hits + self._misses
         return protocol.CacheStats(
-            memory_entries=tiers.memory_entries,
+            memory_entries=sum(entry.in_memory for entry in entries),
             memory_bytes=tiers.memory_bytes,
             max_entries=self._config.max_entries,
             max_memory_bytes=self._config.max_memory_bytes,
-            disk_entries=sum(1 for entry in tiers.entries if entry.on_disk),
+            disk_entries=sum(entry.on_disk for entry in entries),
             disk_bytes=tiers.disk.bytes if tiers.disk else 0,
             max_disk_bytes=self._config.max_disk_bytes,
             total_hits=self._hits,
@@ -146,12 +158,12 @@ class PromptCache:
 
     def evict(self, entry_id: str) -> None:
         """Forget an entry, in memory and on disk. Raises EntryNotFound."""
-        self._tiers.settle()
+        self._changed()
         self._tiers.forget(self._get(entry_id))
 
     def clear(self) -> int:
         """Forget everything; the number of entries that were there."""
-        self._tiers.settle()
+        self._changed()
         entries = list(self._tiers.entries)
         for entry in entries:
             self._tiers.forget(entry)
@@ -159,19 +171,39 @@ class PromptCache:
 
     def pin(self, entry_id: str, pinned: bool) -> None:
         """Keep an entry from eviction, or stop keeping it. Raises EntryNotFound."""
+        self._changed()
         entry = self._get(entry_id)
         entry.pinned = pinned
         self._tiers.save(entry)
 
+    def allow(self, nbytes: int) -> None:
+        """Hold at most this much in memory, and no more than the budget; evicts what is over."""
+        allowed = min(nbytes, self._config.max_memory_bytes)
+        shrunk = allowed < self._tiers.allowance
+        self._tiers.allowance = allowed
+        if shrunk:
+            self._tiers.fit()
+
     def settle(self) -> None:
         """Take note of what the disk tier finished, so that listings show it."""
-        self._tiers.settle()
+        if self._tiers.settle():
+            self._listing = None
 
     def close(self) -> None:
         """Write what is queued; the cache is not used after this."""
         self._tiers.close()
 
     # --- entries ------------------------------------------------------------
+
+    def _key(self, namespace: str) -> str:
+        """KV kept in other bits is other KV; it lies on disk until its turn to be evicted."""
+        bits = self._config.kv_bits
+        return namespace if bits is None else f"{namespace}-kv{bits}"
+
+    def _changed(self) -> None:
+        """To be called first by whatever changes entries."""
+        self._tiers.settle()
+        self._listing = None
 
     def _get(self, entry_id: str) -> Entry:
         entry = self._tiers.entries.get(entry_id)
@@ -204,7 +236,7 @@ class PromptCache:
         """The most recently used entry that ends at ``node`` or below; every leaf has one."""
         if node.entry is not None:
             return node.entry
-        below = [entry for entry in self._tiers.entries if node in entry.node.path()]
+        below = (lower.entry for lower in node.subtree() if lower.entry is not None)
         return max(below, key=lambda entry: entry.used)
 
     def _mark(self, namespace: str, end: Node, mark: Mark, model: protocol.ModelSpec) -> None:
@@ -222,12 +254,30 @@ class PromptCache:
         """The conversation that goes on at ``end``: its entry moves along."""
         if mark.kind != "conversation":
             return None
-        for node in reversed(end.path()[:-1]):
+        for node in end.upwards():
             if node.entry is not None and node.entry.kind == "conversation":
                 entry = node.entry
                 self._tiers.entries.move(entry, end)
                 return entry
         return None
+
+    def _described(self, entry: Entry) -> protocol.CacheEntry:
+        path = entry.node.path()
+        return protocol.CacheEntry(
+            id=entry.id,
+            model=entry.model,
+            model_digest=entry.model_digest,
+            kind=entry.kind,
+            preview=entry.preview,
+            tokens=entry.node.end,
+            bytes=sum(node.span.nbytes for node in path if node.span),
+            hits=entry.hits,
+            pinned=entry.pinned,
+            in_memory=all(node.span is not None for node in path),
+            on_disk=all(map(self._tiers.on_disk, path)),
+            created_at=entry.created_at,
+            last_used_at=entry.last_used_at,
+        )
 
 
 def _at_checkpoint(step: Step) -> bool:
@@ -237,22 +287,3 @@ def _at_checkpoint(step: Step) -> bool:
 def _part(step: Step) -> KVSpan:
     assert isinstance(step.node.span, KVSpan)
     return step.node.span.head(step.taken)
-
-
-def _described(entry: Entry) -> protocol.CacheEntry:
-    path = entry.node.path()
-    return protocol.CacheEntry(
-        id=entry.id,
-        model=entry.model,
-        model_digest=entry.model_digest,
-        kind=entry.kind,
-        preview=entry.preview,
-        tokens=entry.node.end,
-        bytes=sum(node.span.nbytes for node in path if node.span),
-        hits=entry.hits,
-        pinned=entry.pinned,
-        in_memory=entry.in_memory,
-        on_disk=entry.on_disk,
-        created_at=entry.created_at,
-        last_used_at=entry.last_used_at,
-    )

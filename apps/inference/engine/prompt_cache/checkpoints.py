@@ -9,63 +9,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import ArraysCache, KVCache, RotatingKVCache
+from mlx_lm.models.cache import ArraysCache, RotatingKVCache
 
-LayerKind = Literal["kv", "window", "state"]
-Layout = tuple[LayerKind, ...]
-"""What each layer of a model keeps."""
-
-
-def layout_of(cache: Sequence[Any]) -> Layout | None:
-    """The layout of a model's cache; None where some layer keeps what can't be reused yet."""
-    kinds = [_kind(layer) for layer in cache]
-    return None if None in kinds else tuple(kind for kind in kinds if kind is not None)
-
-
-def _kind(layer: Any) -> LayerKind | None:
-    if type(layer) is KVCache:
-        return "kv"
-    if type(layer) is RotatingKVCache and layer.keep == 0:
-        return "window"
-    if type(layer) is ArraysCache:
-        return "state"
-    return None
+from apps.inference.engine.prompt_cache.layout import PartKind
 
 
 @dataclass(frozen=True)
-class LayerState:
-    """One layer: a window's keys, values, offset and size, or a recurrent layer's arrays."""
+class PartState:
+    """One part: a window's keys, values, offset and size, or a recurrent layer's arrays."""
 
-    kind: LayerKind
+    kind: PartKind
     arrays: tuple[mx.array | None, ...]
     numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a model's uncuttable layers, in their order."""
+    """The state of a cache's uncuttable parts, in their order."""
 
-    layers: tuple[LayerState, ...]
+    parts: tuple[PartState, ...]
 
     @property
     def nbytes(self) -> int:
         return sum(array.nbytes for array in self.present())
 
     def present(self) -> list[mx.array]:
-        return [array for layer in self.layers for array in layer.arrays if array is not None]
+        return [array for part in self.parts for array in part.arrays if array is not None]
 
 
-def capture(layers: Sequence[Any]) -> Checkpoint:
-    """The present state of the uncuttable ones among a sequence's layers, copied."""
-    return Checkpoint(tuple(_captured(layer) for layer in layers if _kind(layer) != "kv"))
+def capture(parts: Sequence[Any]) -> Checkpoint:
+    """The present state of a sequence's uncuttable parts, copied."""
+    return Checkpoint(tuple(_captured(part) for part in parts))
 
 
-def restore(state: LayerState) -> Any:
-    """A layer's cache as it was; it may be written to, the checkpoint stays as it is."""
-    copies = [None if array is None else _copy(array) for array in state.arrays]
+def restore(state: PartState) -> Any:
+    """A part of a cache as it was; it may be written to, the checkpoint stays as it is."""
+    copies = [None if array is None else copied(array) for array in state.arrays]
     if state.kind == "window":
         window = RotatingKVCache(max_size=state.numbers[1])
         window.keys, window.values = copies
@@ -77,20 +59,22 @@ def restore(state: LayerState) -> Any:
     return arrays
 
 
-def _captured(layer: Any) -> LayerState:
-    if type(layer) is RotatingKVCache:
+def _captured(part: Any) -> PartState:
+    if type(part) is RotatingKVCache:
         # In order of time, and no longer than the window: what mlx-lm's own
         # extraction of a batch's row gives.
         keys, values = (
-            _copy(layer._temporal_order(part)[..., -layer.max_size :, :])
-            for part in (layer.keys, layer.values)
+            copied(part._temporal_order(array)[..., -part.max_size :, :])
+            for array in (part.keys, part.values)
         )
-        return LayerState("window", (keys, values), (layer.offset, layer.max_size))
-    arrays = tuple(None if array is None else _copy(array) for array in layer.cache)
-    return LayerState("state", arrays)
+        return PartState("window", (keys, values), (part.offset, part.max_size))
+    arrays = tuple(None if array is None else copied(array) for array in part.cache)
+    return PartState("state", arrays)
 
 
-def _copy(array: mx.array) -> mx.array:
-    # A new array object with memory of its own: caches write into theirs in
-    # place, and a view would keep the whole of its source alive.
+def copied(array: mx.array) -> mx.array:
+    """A new array with memory of its own.
+
+    Caches write into theirs in place, and a view would keep the whole of its source alive.
+    """
     return mx.stop_gradient(array) + mx.zeros((), array.dtype)

@@ -4,15 +4,15 @@ Layout: ``<namespace>/<record>.kv`` and ``entries/<id>.entry``. Each file is
 written to a temporary name and renamed, so a reader sees whole files only.
 
 The engine's thread calls everything here; one writer thread does the writing
-and deleting, and hands back what it finished through ``finished``. A failure to
-write is counted and logged and costs nothing but the copy on disk. This module
-decides neither what is worth keeping nor what it belongs to.
+and deleting. A record can be read from the moment it is queued: until it is
+written it is read from the queue. A failure to write is counted and logged and
+costs nothing but the copy on disk. This module decides neither what is worth
+keeping nor what it belongs to.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import logging
 import os
@@ -21,11 +21,14 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
-from apps.inference.engine.prompt_cache.entries import Kind
+from apps.inference.engine.prompt_cache.entry_files import (
+    EntryFile,
+    decode_entry,
+    encode_entry,
+)
 from apps.inference.engine.prompt_cache.records import (
     SUFFIX,
     CorruptRecord,
@@ -39,28 +42,19 @@ from apps.inference.engine.prompt_cache.records import (
 logger = logging.getLogger(__name__)
 
 _ENTRY_SUFFIX = ".entry"
+_TEMPORARY_SUFFIX = ".tmp"
 
+_MISNAMED = "its name does not fit its content"
 
-@dataclass(frozen=True)
-class EntryFile:
-    """An entry as it outlives the process."""
-
-    id: str
-    namespace: str
-    kind: Kind
-    model: str
-    model_digest: str
-    preview: str
-    tokens: tuple[int, ...]
-    pinned: bool
-    hits: int
-    created_at: float
-    last_used_at: float
+_MAX_PENDING_BYTES = 512 * 1024 * 1024
+"""KV that may wait to be written; a disk that is slower than the engine loses the rest."""
 
 
 @dataclass
 class _Stored:
-    header: RecordHeader
+    """A record without its tokens: thousands of prompts would fill the memory."""
+
+    namespace: str
     size: int
     used: int
 
@@ -73,13 +67,22 @@ class DiskTier:
         self._min_free_bytes = min_free_bytes
         self._records: dict[str, _Stored] = {}
         self._clock = itertools.count(1)
-        self._finished: queue.SimpleQueue[tuple[RecordHeader, int]] = queue.SimpleQueue()
+        self._queued: dict[str, Record] = {}
+        self._written: queue.SimpleQueue[tuple[Record, int]] = queue.SimpleQueue()
+        """Records the writer is done with, and their sizes; 0 where it failed."""
         self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self.bytes = 0
-        self.errors = 0
+        # Each is changed by one thread only.
+        self._lost_files = self._failed_jobs = 0
+        self._queued_bytes = self._handled_bytes = 0
         self._entries_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._writer = threading.Thread(target=self._work, name="prompt-cache-writer", daemon=True)
         self._writer.start()
+
+    @property
+    def errors(self) -> int:
+        """Files that could not be read or written, since the start."""
+        return self._lost_files + self._failed_jobs
 
     # --- records ------------------------------------------------------------
 
@@ -88,48 +91,68 @@ class DiskTier:
 
         What can't be read, and temporary files of a writer that was killed, go.
         """
-        for leftover in self._directory.rglob("*.tmp"):
-            self._remove(leftover)
+        for leftover in self._named(_TEMPORARY_SUFFIX):
+            self._jobs.put(partial(self._remove, leftover))
         found: list[tuple[float, int, RecordHeader]] = []
-        for path in self._directory.glob(f"*/*{SUFFIX}"):
+        for path in self._named(SUFFIX):
             try:
                 header, status = read_header(path), path.stat()
             except (CorruptRecord, OSError) as error:
                 self._lost(path, error)
                 continue
-            if self._path(header) != path:
-                self._lost(path, CorruptRecord("the name does not fit the content"))
+            if self._path(header.namespace, header.name) != path:
+                self._lost(path, _MISNAMED)
                 continue
             found.append((status.st_mtime, status.st_size, header))
         for _, size, header in sorted(found, key=lambda f: (f[0], -len(f[2].tokens))):
             self._add(header, size)
         yield from sorted((header for *_, header in found), key=lambda header: header.start)
 
-    def write(self, record: Record) -> None:
-        """Queue a record for writing; ``finished`` tells when it is there."""
+    def write(self, record: Record) -> bool:
+        """Queue a record for writing; False where too much is waiting already."""
+        if self._queued_bytes - self._handled_bytes > _MAX_PENDING_BYTES:
+            self._lost_files += 1
+            logger.warning("prompt cache: the disk is too slow; %s not written", record.header.name)
+            return False
+        self._queued_bytes += record.body.nbytes
+        self._queued[record.header.name] = record
         self._jobs.put(lambda: self._write_record(record))
+        return True
 
-    def finished(self) -> Iterator[RecordHeader]:
-        """Records written since the last call."""
+    def settle(self) -> tuple[int, list[RecordHeader]]:
+        """Take note of what the writer did: how much that was, and what it could not write."""
+        count, failed = 0, list[RecordHeader]()
         while True:
             try:
-                header, size = self._finished.get_nowait()
+                record, size = self._written.get_nowait()
             except queue.Empty:
-                return
-            if header.name not in self._records:
-                self._add(header, size)
-            yield header
+                return count, failed
+            count += 1
+            name = record.header.name
+            if self._queued.get(name) is not record:
+                continue  # deleted since, or queued anew
+            del self._queued[name]
+            if not size:
+                failed.append(record.header)
+            elif name not in self._records:
+                self._add(record.header, size)
+
+    def holds(self, name: str) -> bool:
+        """Whether the record is written, and so outlives the process."""
+        return name in self._records
 
     def read(self, name: str) -> Record | None:
         """A record, verified; None, after removing it, where it can't be had."""
+        if name in self._queued:
+            return self._queued[name]
         stored = self._records.get(name)
         if stored is None:
             return None
-        path = self._path(stored.header)
+        path = self._path(stored.namespace, name)
         try:
             record = read_record(path)
-            if record.header != stored.header:
-                raise CorruptRecord("not the record it was")
+            if record.header.name != name:
+                raise CorruptRecord(_MISNAMED)
         except (CorruptRecord, OSError) as error:
             self._lost(path, error)
             self._drop(name)
@@ -140,35 +163,55 @@ class DiskTier:
         """Make the record the most recently used, here and for the next start."""
         if (stored := self._records.get(name)) is not None:
             stored.used = next(self._clock)
-            path = self._path(stored.header)
+            path = self._path(stored.namespace, name)
             self._jobs.put(lambda: os.utime(path))
 
-    def delete(self, name: str) -> None:
+    def discard(self, name: str, reason: str) -> None:
+        """Delete a record that is whole and of no use: something else was lost."""
         stored = self._records.get(name)
         if stored is not None:
-            path = self._path(stored.header)
+            self._lost(self._path(stored.namespace, name), reason)
             self._drop(name)
+
+    def delete(self, name: str) -> None:
+        """Delete a record that is no longer wanted."""
+        queued, stored = self._queued.pop(name, None), self._records.get(name)
+        namespace = stored.namespace if stored else queued.header.namespace if queued else None
+        if stored is not None:
+            self._drop(name)
+        if namespace is not None:
+            path = self._path(namespace, name)
             self._jobs.put(lambda: self._remove(path))
 
-    def over_budget(self) -> RecordHeader | None:
-        """The least recently used record, while the records exceed their budget."""
+    def over_budget(self) -> tuple[str, str] | None:
+        """Namespace and name of the least recently used record, while they exceed their budget."""
         if self.bytes <= self._max_bytes or not self._records:
             return None
-        return min(self._records.values(), key=lambda stored: stored.used).header
+        name, stored = min(self._records.items(), key=lambda item: item[1].used)
+        return stored.namespace, name
 
     # --- entries ------------------------------------------------------------
 
     def entries(self) -> Iterator[EntryFile]:
         """Every readable entry; the others go."""
-        for path in self._entries_directory.glob(f"*{_ENTRY_SUFFIX}"):
+        for path in self._named(_ENTRY_SUFFIX):
             try:
-                yield _decode_entry(path.read_bytes())
+                entry = decode_entry(path.read_bytes())
             except (CorruptRecord, OSError) as error:
                 self._lost(path, error)
+                continue
+            if self._entry_path(entry.id) == path:
+                yield entry
+            else:
+                self._lost(path, _MISNAMED)
 
     def save_entry(self, entry: EntryFile) -> None:
         path = self._entry_path(entry.id)
-        self._jobs.put(lambda: self._write(path, _encode_entry(entry)))
+        self._jobs.put(lambda: self._write(path, encode_entry(entry)))
+
+    def discard_entry(self, entry_id: str, reason: str) -> None:
+        """Delete an entry that is whole and of no use: something else was lost."""
+        self._lost(self._entry_path(entry_id), reason)
 
     def delete_entry(self, entry_id: str) -> None:
         path = self._entry_path(entry_id)
@@ -194,24 +237,31 @@ class DiskTier:
         while (job := self._jobs.get()) is not None:
             try:
                 job()
+            except OSError as error:
+                self._failed_jobs += 1
+                logger.warning("prompt cache: the disk failed: %s", error)
             except Exception:  # the writer must outlive any one file
-                self.errors += 1
+                self._failed_jobs += 1
                 logger.exception("prompt cache: a file could not be written")
 
     def _write_record(self, record: Record) -> None:
-        path = self._path(record.header)
-        data = encode_record(record)
-        if self._write(path, data):
-            self._finished.put((record.header, len(data)))
+        path, size = self._path(record.header.namespace, record.header.name), 0
+        try:
+            data = encode_record(record)
+            if self._write(path, data):
+                size = len(data)
+        finally:
+            self._handled_bytes += record.body.nbytes
+            self._written.put((record, size))
 
     def _write(self, path: Path, data: bytes) -> bool:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         free = shutil.disk_usage(self._directory).free
         if free - len(data) < self._min_free_bytes:
-            self.errors += 1
+            self._failed_jobs += 1
             logger.warning("prompt cache: %s not written, only %d bytes free", path.name, free)
             return False
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_suffix(".tmp")
+        temporary = path.with_suffix(_TEMPORARY_SUFFIX)
         temporary.write_bytes(data)
         temporary.replace(path)
         return True
@@ -219,40 +269,31 @@ class DiskTier:
     @staticmethod
     def _remove(path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+            # A folder in a file's place is none of ours, but takes the name.
+            path.rmdir() if path.is_dir() else path.unlink()
+
+    def _named(self, suffix: str) -> list[Path]:
+        """Everything in the folder with this ending, as it is now; what can't be listed is not."""
+        return [
+            Path(folder, name)
+            for folder, folders, files in os.walk(self._directory)
+            for name in (*folders, *files)
+            if name.endswith(suffix)
+        ]
 
     # --- accounting ---------------------------------------------------------
 
-    def _path(self, header: RecordHeader) -> Path:
-        return self._directory / header.namespace / f"{header.name}{SUFFIX}"
+    def _path(self, namespace: str, name: str) -> Path:
+        return self._directory / namespace / f"{name}{SUFFIX}"
 
     def _add(self, header: RecordHeader, size: int) -> None:
-        self._records[header.name] = _Stored(header, size, next(self._clock))
+        self._records[header.name] = _Stored(header.namespace, size, next(self._clock))
         self.bytes += size
 
     def _drop(self, name: str) -> None:
         self.bytes -= self._records.pop(name).size
 
-    def _lost(self, path: Path, error: Exception) -> None:
-        self.errors += 1
-        logger.warning("prompt cache: %s is unusable (%s); removing it", path.name, error)
+    def _lost(self, path: Path, reason: object) -> None:
+        self._lost_files += 1
+        logger.warning("prompt cache: %s is unusable (%s); removing it", path.name, reason)
         self._jobs.put(lambda: self._remove(path))
-
-
-_entry_files = TypeAdapter(EntryFile)
-
-
-def _encode_entry(entry: EntryFile) -> bytes:
-    """One line with the digest of the next, which is the entry as JSON."""
-    body = _entry_files.dump_json(entry)
-    return hashlib.blake2b(body, digest_size=32).hexdigest().encode() + b"\n" + body
-
-
-def _decode_entry(data: bytes) -> EntryFile:
-    digest, _, body = data.partition(b"\n")
-    if hashlib.blake2b(body, digest_size=32).hexdigest().encode() != digest:
-        raise CorruptRecord("digest differs")
-    try:
-        return _entry_files.validate_json(body)
-    except ValidationError as error:
-        raise CorruptRecord("entry unreadable") from error

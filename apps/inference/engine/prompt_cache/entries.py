@@ -2,7 +2,8 @@
 
 An entry is what people see, pin and evict: a system prompt, or a conversation
 so far. Its KV lies in the nodes of its path, shared with other entries. This
-module decides which entries there are and which goes first; it moves no KV.
+module decides which entries there are and which goes first, and says how much
+of an entry's KV is still to be had; it moves none.
 """
 
 from __future__ import annotations
@@ -37,16 +38,29 @@ class Entry:
 
     @property
     def in_memory(self) -> bool:
-        return all(node.span is not None for node in self.node.path())
+        return all(node.span is not None for node in self.node.upwards())
 
-    @property
-    def on_disk(self) -> bool:
-        return all(node.stored is not None for node in self.node.path())
+    def recoverable_end(self) -> Node | None:
+        """The last node on the path up to which all KV can be had; None where there is none."""
+        end: Node | None = None
+        for node in self.node.path():
+            if node.span is None and node.stored is None:
+                break
+            end = node
+        return end
 
-    @property
-    def resident(self) -> bool:
-        """Some of its KV is in memory, so that evicting it there can free something."""
-        return self.node.span is not None
+    def droppable_end(self) -> Node | None:
+        """The last node in memory on the path, where no other entry needs it there."""
+        for node in self.node.upwards():
+            if node.span is not None:
+                return None if self.shares(node) else node
+        return None
+
+    def shares(self, node: Node) -> bool:
+        """Whether other entries stand on this node's KV in memory."""
+        if any(child.span is not None for child in node.children.values()):
+            return True
+        return node.entry is not None and node.entry is not self
 
 
 class EntryTable:
@@ -96,8 +110,8 @@ class EntryTable:
 
     def oldest(self, eligible: Callable[[Entry], bool]) -> Entry | None:
         """The eligible entry to evict first: least recently used, pinned ones last."""
-        candidates = [entry for entry in self._entries.values() if eligible(entry)]
-        return min(candidates, key=lambda entry: (entry.pinned, entry.used), default=None)
+        by_age = sorted(self._entries.values(), key=lambda entry: (entry.pinned, entry.used))
+        return next(filter(eligible, by_age), None)
 
     def recent_first(self) -> list[Entry]:
         return sorted(self._entries.values(), key=lambda entry: -entry.used)

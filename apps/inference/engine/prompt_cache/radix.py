@@ -7,7 +7,8 @@ Contracts
 - ``span`` is the node's KV in memory, ``stored`` where it lies on disk. Either may
   be None.
 - Splitting a node cuts span and slice alike and never copies a token twice.
-- ``memory_bytes`` changes in ``set_span`` and nowhere else.
+- ``memory_bytes`` changes in ``set_span`` and nowhere else; which nodes read a record
+  on disk, in ``set_stored``.
 
 The tree knows neither files nor MLX: a span is anything with the Span protocol.
 """
@@ -73,14 +74,24 @@ class Node:
             return self.span.checkpoint is not None
         return self.stored is not None and self.stored.checkpoint
 
-    def path(self) -> list[Node]:
-        """The nodes from below the root to this one."""
-        nodes: list[Node] = []
+    def upwards(self) -> Iterator[Node]:
+        """This node and those above it, up to below the root."""
         node: Node | None = self
         while node is not None and node.parent is not None:
-            nodes.append(node)
+            yield node
             node = node.parent
-        return nodes[::-1]
+
+    def path(self) -> list[Node]:
+        """The nodes from below the root to this one."""
+        return list(self.upwards())[::-1]
+
+    def subtree(self) -> Iterator[Node]:
+        """This node and all below it, parents before children."""
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(node.children.values())
 
     def spelled(self) -> Tokens:
         """The tokens from the root to this node's last."""
@@ -99,6 +110,7 @@ class RadixTree:
     def __init__(self) -> None:
         self.root = Node((), None)
         self.memory_bytes = 0
+        self._readers: dict[str, dict[Node, None]] = {}
 
     def match(self, tokens: Tokens) -> list[Step]:
         """The longest path that ``tokens`` begins with; its last node may match in part."""
@@ -131,20 +143,32 @@ class RadixTree:
         self.memory_bytes += span.nbytes if span else 0
         node.span = span
 
+    def set_stored(self, node: Node, stored: StoredSlice | None) -> None:
+        """Note where on disk a node's KV lies."""
+        if node.stored is not None:
+            readers = self._readers[node.stored.record]
+            del readers[node]
+            if not readers:
+                del self._readers[node.stored.record]
+        if stored is not None:
+            self._readers.setdefault(stored.record, {})[node] = None
+        node.stored = stored
+
+    def readers(self, record: str) -> list[Node]:
+        """The nodes whose KV lies in this record on disk."""
+        return list(self._readers.get(record, ()))
+
     def remove(self, leaf: Node) -> None:
         """Take a leaf, and the KV it holds, out of the tree."""
         assert leaf.parent is not None
         assert not leaf.children
         self.set_span(leaf, None)
+        self.set_stored(leaf, None)
         del leaf.parent.children[leaf.tokens[0]]
 
     def nodes(self) -> Iterator[Node]:
         """Every node but the root, parents before children."""
-        waiting = list(self.root.children.values())
-        while waiting:
-            node = waiting.pop()
-            yield node
-            waiting.extend(node.children.values())
+        return (node for node in self.root.subtree() if node is not self.root)
 
     def _split(self, step: Step) -> Node:
         """Cut a node after its matched tokens; the lower half keeps entry and children."""
@@ -160,6 +184,7 @@ class RadixTree:
             self.set_span(upper, span.cut(0, at))
             self.set_span(lower, span.cut(at, at + len(lower.tokens)))
         if (stored := lower.stored) is not None:
-            upper.stored = StoredSlice(stored.record, stored.offset)
-            lower.stored = StoredSlice(stored.record, stored.offset + at, stored.checkpoint)
+            self.set_stored(upper, StoredSlice(stored.record, stored.offset))
+            rest = StoredSlice(stored.record, stored.offset + at, stored.checkpoint)
+            self.set_stored(lower, rest)
         return upper

@@ -8,10 +8,12 @@ either makes the record unreadable, never wrong.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SUFFIX = ".kv"
 
 _DIGEST_BYTES = 32
@@ -40,10 +42,10 @@ class RecordHeader:
     checkpoint: bool
     """Whether the body tells the state of uncuttable layers after the last token."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The record's file stem: equal content, equal name."""
-        spelled = np.asarray(self.tokens, dtype=np.uint32).tobytes()
+        spelled = _packed(self.tokens)
         salt = f"{self.namespace}/{self.start}/{self.checkpoint}/{FORMAT_VERSION}".encode()
         return hashlib.blake2b(spelled + salt, digest_size=16).hexdigest()
 
@@ -54,6 +56,10 @@ class Body:
 
     arrays: dict[str, np.ndarray]
     description: str
+
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for array in self.arrays.values())
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def encode_record(record: Record) -> bytes:
         metadata={
             "version": str(FORMAT_VERSION),
             "namespace": header.namespace,
-            "tokens": " ".join(map(str, header.tokens)),
+            "tokens": base64.b64encode(_packed(header.tokens)).decode(),
             "start": str(header.start),
             "checkpoint": str(int(header.checkpoint)),
             "description": record.body.description,
@@ -108,6 +114,14 @@ def read_record(path: Path) -> Record:
     return Record(_parse_header(metadata), Body(arrays, metadata["description"]))
 
 
+def _packed(tokens: tuple[int, ...]) -> bytes:
+    return struct.pack(f"<{len(tokens)}I", *tokens)
+
+
+def _unpacked(packed: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(packed) // 4}I", packed)
+
+
 def _exactly(data: bytes, length: int) -> bytes:
     if len(data) != length:
         raise CorruptRecord("file too short")
@@ -128,11 +142,11 @@ def _parse_header(metadata: dict[str, str]) -> RecordHeader:
             raise CorruptRecord(f"format version {metadata['version']}")
         parsed = RecordHeader(
             namespace=metadata["namespace"],
-            tokens=tuple(map(int, metadata["tokens"].split())),
+            tokens=_unpacked(base64.b64decode(metadata["tokens"], validate=True)),
             start=int(metadata["start"]),
             checkpoint=metadata["checkpoint"] == "1",
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, struct.error) as error:
         raise CorruptRecord("header unreadable") from error
     if not 0 <= parsed.start < len(parsed.tokens):
         raise CorruptRecord("header inconsistent")

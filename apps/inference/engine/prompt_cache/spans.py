@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -12,52 +12,75 @@ from mlx_lm.models.cache import KVCache
 
 from apps.inference.engine.prompt_cache.checkpoints import (
     Checkpoint,
-    LayerState,
-    Layout,
+    PartState,
     capture,
+    copied,
     restore,
+)
+from apps.inference.engine.prompt_cache.layout import Layout
+from apps.inference.engine.prompt_cache.quantized import (
+    KVPart,
+    arrays_of,
+    dense,
+    mapped,
+    part_of,
+    quantized,
 )
 from apps.inference.engine.prompt_cache.records import Body
 
-LayerKV = tuple[mx.array, mx.array]
+LayerKV = tuple[KVPart, KVPart]
+"""Keys and values of one cuttable part of a cache."""
 
 _ROOM_STEP = 256
 """Capacity is rounded up to this many tokens, as mlx-lm's KVCache grows."""
 
 
 class KVSpan:
-    """Keys and values of the layers that keep them, and what the others were at the end.
+    """Keys and values of the parts that keep them, and what the others were at the end.
 
-    Each array has the shape (1, heads, tokens, head dimension). ``checkpoint`` is
-    the state of the other layers after the last token, where there are such
-    layers and it was kept.
+    Keys and values have the shape (1, heads, tokens, head dimension), or are such
+    in fewer bits. ``checkpoint`` is the state of the other parts after the last
+    token, where there are such parts and it was kept. A span never changes.
     """
 
     def __init__(
-        self, tokens: int, layers: Sequence[LayerKV], checkpoint: Checkpoint | None = None
+        self, tokens: int, layers: Iterable[LayerKV], checkpoint: Checkpoint | None = None
     ) -> None:
         self.tokens = tokens
         self.layers = tuple(layers)
         self.checkpoint = checkpoint
-
-    @property
-    def nbytes(self) -> int:
-        kv = sum(keys.nbytes + values.nbytes for keys, values in self.layers)
-        return kv + (self.checkpoint.nbytes if self.checkpoint else 0)
+        kv = sum(part.nbytes for layer in self.layers for part in layer)
+        self.nbytes: int = kv + (checkpoint.nbytes if checkpoint else 0)
 
     def cut(self, start: int, stop: int) -> KVSpan:
-        layers = [(_own(k, start, stop), _own(v, start, stop)) for k, v in self.layers]
-        return KVSpan(stop - start, layers, self.checkpoint if stop == self.tokens else None)
+        """The tokens ``start`` to ``stop`` of this span, in memory of their own.
+
+        Copied at once: until then, the copy would keep the whole of this span alive.
+        """
+        checkpoint = self.checkpoint if stop == self.tokens else None
+        own = self._each(lambda part: mapped(part, lambda array: _own(array, start, stop)))
+        cut = KVSpan(stop - start, own, checkpoint)
+        cut.evaluate()
+        return cut
 
     def head(self, tokens: int) -> KVSpan:
         """A view of the first tokens, to be read at once: it keeps the whole span alive."""
         if tokens == self.tokens:
             return self
-        return KVSpan(tokens, [(k[:, :, :tokens, :], v[:, :, :tokens, :]) for k, v in self.layers])
+        view = self._each(lambda part: mapped(part, lambda array: array[:, :, :tokens, :]))
+        return KVSpan(tokens, view)
+
+    def quantized(self, bits: int) -> KVSpan:
+        """The same in ``bits`` bits where the head dimension allows it; checkpoints stay."""
+        fewer = self._each(lambda part: quantized(part, bits))
+        return KVSpan(self.tokens, fewer, self.checkpoint)
 
     def evaluate(self) -> None:
         """Copy now, so that what the span was cut from can be freed."""
-        mx.eval(self.layers, self.checkpoint.present() if self.checkpoint else [])
+        mx.eval(
+            [arrays_of(part) for layer in self.layers for part in layer],
+            self.checkpoint.present() if self.checkpoint else [],
+        )
 
     def export(self) -> Body:
         """The same numbers as NumPy arrays, readable from any thread.
@@ -66,22 +89,27 @@ class KVSpan:
         """
         self.evaluate()
         arrays: dict[str, mx.array] = {}
-        for i, (keys, values) in enumerate(self.layers):
-            arrays[f"{i}.keys"], arrays[f"{i}.values"] = keys, values
-        states = self.checkpoint.layers if self.checkpoint else ()
+        for i, layer in enumerate(self.layers):
+            for name, part in zip(("keys", "values"), layer, strict=True):
+                for j, array in enumerate(arrays_of(part)):
+                    arrays[f"{i}.{name}.{j}"] = array
+        states = self.checkpoint.parts if self.checkpoint else ()
         for i, state in enumerate(states):
-            for j, array in enumerate(state.arrays):
-                if array is not None:
-                    arrays[f"state.{i}.{j}"] = array
+            for j, kept in enumerate(state.arrays):
+                if kept is not None:
+                    arrays[f"state.{i}.{j}"] = kept
         description = {
             "tokens": self.tokens,
-            "layers": len(self.layers),
+            "layers": [[_bits(part) for part in layer] for layer in self.layers],
             "bfloat16": [name for name, array in arrays.items() if array.dtype == mx.bfloat16],
             "states": [[state.kind, len(state.arrays), state.numbers] for state in states],
         }
         return Body(
             {name: _to_numpy(array) for name, array in arrays.items()}, json.dumps(description)
         )
+
+    def _each(self, change: Callable[[KVPart], KVPart]) -> list[LayerKV]:
+        return [(change(keys), change(values)) for keys, values in self.layers]
 
 
 def span_from_body(body: Body) -> KVSpan:
@@ -90,11 +118,19 @@ def span_from_body(body: Body) -> KVSpan:
     arrays = {name: mx.array(array) for name, array in body.arrays.items()}
     for name in description["bfloat16"]:
         arrays[name] = arrays[name].view(mx.bfloat16)
+
+    def part(name: str, bits: int | None) -> KVPart:
+        count = 1 if bits is None else 3
+        return part_of([arrays[f"{name}.{j}"] for j in range(count)], bits)
+
+    layers = [
+        (part(f"{i}.keys", keys), part(f"{i}.values", values))
+        for i, (keys, values) in enumerate(description["layers"])
+    ]
     states = [
-        LayerState(kind, tuple(arrays.get(f"state.{i}.{j}") for j in range(count)), tuple(numbers))
+        PartState(kind, tuple(arrays.get(f"state.{i}.{j}") for j in range(count)), tuple(numbers))
         for i, (kind, count, numbers) in enumerate(description["states"])
     ]
-    layers = [(arrays[f"{i}.keys"], arrays[f"{i}.values"]) for i in range(description["layers"])]
     return KVSpan(description["tokens"], layers, Checkpoint(tuple(states)) if states else None)
 
 
@@ -107,67 +143,60 @@ def cache_from_spans(layout: Layout, spans: Sequence[KVSpan], room: int) -> list
     held = sum(span.tokens for span in spans)
     spare = -(-(held + room) // _ROOM_STEP) * _ROOM_STEP - held
     checkpoint = spans[-1].checkpoint
-    states = iter(checkpoint.layers if checkpoint else ())
-    kv = zip(*(span.layers for span in spans), strict=True)
-    return [
-        _joined_layer(next(kv), held, spare) if kind == "kv" else restore(next(states))
-        for kind in layout
-    ]
+    stretches = zip(*(span.layers for span in spans), strict=True)
+    return layout.assembled(
+        (_joined_layer(layer, held, spare) for layer in stretches),
+        map(restore, checkpoint.parts if checkpoint else ()),
+    )
 
 
 def span_of_cache(layout: Layout, cache: Sequence[Any], start: int, stop: int) -> KVSpan:
     """Tokens ``start`` to ``stop`` of one sequence's cache, which is at ``stop`` now."""
     layers = [
-        (_own(layer.keys, start, stop), _own(layer.values, start, stop))
-        for kind, layer in zip(layout, cache, strict=True)
-        if kind == "kv"
+        (_own(part.keys, start, stop), _own(part.values, start, stop))
+        for part in layout.cuttable(cache)
     ]
-    return KVSpan(stop - start, layers, capture(cache) if _has_states(layout) else None)
+    checkpoint = capture(layout.uncuttable(cache)) if layout.has_states else None
+    return KVSpan(stop - start, layers, checkpoint)
 
 
 def span_of_row(layout: Layout, cache: Sequence[Any], row: int, start: int, stop: int) -> KVSpan:
     """Tokens ``start`` to ``stop`` of one row of a batch's cache, which is at ``stop`` now."""
     layers: list[LayerKV] = []
-    for kind, layer in zip(layout, cache, strict=True):
-        if kind == "kv":
-            begin = start + int(layer.left_padding[row].item())
-            end = begin + stop - start
-            layers.append(
-                (
-                    _own(layer.keys[row : row + 1], begin, end),
-                    _own(layer.values[row : row + 1], begin, end),
-                )
-            )
-    others = [layer.extract(row) for kind, layer in zip(layout, cache, strict=True) if kind != "kv"]
+    for part in layout.cuttable(cache):
+        begin = start + int(part.left_padding[row].item())
+        end = begin + stop - start
+        keys, values = (array[row : row + 1] for array in (part.keys, part.values))
+        layers.append((_own(keys, begin, end), _own(values, begin, end)))
+    others = [part.extract(row) for part in layout.uncuttable(cache)]
     return KVSpan(stop - start, layers, capture(others) if others else None)
 
 
-def _has_states(layout: Layout) -> bool:
-    return any(kind != "kv" for kind in layout)
-
-
-def _joined_layer(parts: Sequence[LayerKV], held: int, spare: int) -> KVCache:
+def _joined_layer(stretches: Sequence[LayerKV], held: int, spare: int) -> KVCache:
     cache = KVCache()
-    cache.keys = _joined([keys for keys, _ in parts], spare)
-    cache.values = _joined([values for _, values in parts], spare)
+    cache.keys = _joined([keys for keys, _ in stretches], spare)
+    cache.values = _joined([values for _, values in stretches], spare)
     cache.offset = held
     return cache
 
 
-def _joined(parts: list[mx.array], spare: int) -> mx.array:
-    batch, heads, _, dimension = parts[0].shape
-    empty = mx.zeros((batch, heads, spare, dimension), parts[0].dtype)
-    return mx.concatenate([*parts, empty], axis=2)
+def _joined(parts: list[KVPart], spare: int) -> mx.array:
+    stretches = [dense(part) for part in parts]
+    batch, heads, _, dimension = stretches[0].shape
+    empty = mx.zeros((batch, heads, spare, dimension), stretches[0].dtype)
+    return mx.concatenate([*stretches, empty], axis=2)
 
 
 def _own(array: mx.array, start: int, stop: int) -> mx.array:
     """A copy of the slice. A view would keep the whole of its source alive."""
     part = array[:, :, start:stop, :]
-    if array.shape[1] == 1 and stop - start > 1:
-        # With one head the slice is contiguous already, and mx.contiguous
-        # would return the view.
-        return mx.concatenate([part[:, :, :1, :], part[:, :, 1:, :]], axis=2)
-    return mx.contiguous(part)
+    # With one head the slice is contiguous already, and mx.contiguous would
+    # return the view.
+    return copied(part) if array.shape[1] == 1 else mx.contiguous(part)
+
+
+def _bits(part: KVPart) -> int | None:
+    return None if isinstance(part, mx.array) else part.bits
 
 
 def _to_numpy(array: mx.array) -> np.ndarray:

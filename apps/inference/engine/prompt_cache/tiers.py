@@ -12,11 +12,13 @@ can be listed and evicted.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from apps.inference.engine.config import PromptCacheConfig
-from apps.inference.engine.prompt_cache.disk import DiskTier, EntryFile
+from apps.inference.engine.prompt_cache.disk import DiskTier
 from apps.inference.engine.prompt_cache.entries import Entry, EntryTable
+from apps.inference.engine.prompt_cache.entry_files import EntryFile, entry_file, restored_entry
 from apps.inference.engine.prompt_cache.radix import Node, RadixTree, Step, StoredSlice
 from apps.inference.engine.prompt_cache.records import Record, RecordHeader
 from apps.inference.engine.prompt_cache.spans import KVSpan, span_from_body
@@ -36,6 +38,8 @@ class TierCounters:
 class Tiers:
     def __init__(self, config: PromptCacheConfig) -> None:
         self._config = config
+        self.allowance = config.max_memory_bytes
+        """Bytes to hold in memory: the budget, or what the machine has left for it."""
         self._trees: dict[str, RadixTree] = {}
         self.entries = EntryTable()
         self.counters = TierCounters()
@@ -71,6 +75,14 @@ class Tiers:
             usable.append(step)
         return usable
 
+    def on_disk(self, node: Node) -> bool:
+        """Whether a node's KV outlives the process."""
+        return (
+            self.disk is not None
+            and node.stored is not None
+            and self.disk.holds(node.stored.record)
+        )
+
     def covered(self, namespace: str, tokens: Tokens, *, exact: bool = False) -> int:
         """How many tokens of this beginning have their KV in memory or on disk.
 
@@ -99,8 +111,8 @@ class Tiers:
             return False
         span = span_from_body(record.body)
         tree = self.tree(namespace)
-        for other in tree.nodes():
-            if other.stored is not None and other.stored.record == name and other.span is None:
+        for other in tree.readers(name):
+            if other.stored is not None and other.span is None:
                 offset = other.stored.offset
                 tree.set_span(other, span.cut(offset, offset + len(other.tokens)))
         self.counters.disk_hits += 1
@@ -117,16 +129,25 @@ class Tiers:
         for node in end.path():
             if node.start < start:
                 continue
-            part = span.cut(node.start - start, node.end - start)
-            lacks_checkpoint = part.checkpoint is not None and not node.has_checkpoint
+            is_last = node.end - start == span.tokens
+            lacks_checkpoint = is_last and bool(span.checkpoint) and not node.has_checkpoint
             if node.span is not None and not lacks_checkpoint:
                 continue
-            part.evaluate()
+            part = span.cut(node.start - start, node.end - start)
             tree.set_span(node, part)
-            if self.disk and (node.stored is None or lacks_checkpoint):
-                checkpoint = part.checkpoint is not None
-                header = RecordHeader(namespace, node.spelled(), node.start, checkpoint)
-                self.disk.write(Record(header, part.export()))
+            if node.stored is None or lacks_checkpoint:
+                self._write(namespace, node, part)
+
+    def _write(self, namespace: str, node: Node, span: KVSpan) -> None:
+        """Write a node's KV behind; from now on it can be had from the disk tier."""
+        if self.disk is None:
+            return
+        checkpoint = span.checkpoint is not None
+        header = RecordHeader(namespace, node.spelled(), node.start, checkpoint)
+        if self.disk.write(Record(header, span.export())):
+            tree, replaced = self.tree(namespace), node.stored
+            tree.set_stored(node, StoredSlice(header.name, 0, checkpoint))
+            self._release(tree, replaced)
 
     def touch(self, entry: Entry) -> None:
         """Make the entry and what it stands on the most recently used, in both tiers."""
@@ -140,19 +161,28 @@ class Tiers:
     def save(self, entry: Entry) -> None:
         """Let the entry, as it is now, outlive the process."""
         if self.disk:
-            self.disk.save_entry(_entry_file(entry))
+            self.disk.save_entry(entry_file(entry))
 
-    def settle(self) -> None:
-        """Take note of finished writes, then hold the disk budget; cheap when idle."""
+    def settle(self) -> bool:
+        """Take note of finished writes, then hold the disk budget; cheap when idle.
+
+        Whether anything changed.
+        """
         if self.disk is None:
-            return
-        for header in self.disk.finished():
-            if not self._attach(header):
-                self.disk.delete(header.name)
+            return False
+        written, failed = self.disk.settle()
+        for header in failed:
+            self._lose(header.namespace, header.name)
+        before = self.counters.evictions
         while (excess := self.disk.over_budget()) is not None:
-            self.disk.delete(excess.name)
-            self._lose(excess.namespace, excess.name)
+            namespace, name = excess
+            self.disk.delete(name)
+            self._lose(namespace, name)
             self.counters.evictions += 1
+        if failed or self.counters.evictions > before:
+            # An entry that was shortened to what it has in memory counts there now.
+            self.fit()
+        return written > 0 or self.counters.evictions > before
 
     def close(self) -> None:
         """Write what is queued and end the writer."""
@@ -161,29 +191,25 @@ class Tiers:
 
     def _attach(self, header: RecordHeader) -> bool:
         """Tell the nodes that a record covers where their KV lies; False where none needs it."""
-        wanted = False
-        for step in self.tree(header.namespace).match(header.tokens):
-            node = step.node
+        tree, wanted = self.tree(header.namespace), False
+        for step in tree.match(header.tokens):
+            node, replaced = step.node, step.node.stored
             if node.start < header.start or step.taken < len(node.tokens):
                 continue
             checkpoint = header.checkpoint and node.end == len(header.tokens)
-            if node.stored is None or (checkpoint and not node.stored.checkpoint):
-                replaced = node.stored
-                node.stored = StoredSlice(header.name, node.start - header.start, checkpoint)
+            if replaced is None or (checkpoint and not replaced.checkpoint):
+                offset = node.start - header.start
+                tree.set_stored(node, StoredSlice(header.name, offset, checkpoint))
+                self._release(tree, replaced)
                 wanted = True
-                if replaced is not None:
-                    self._release(self.tree(header.namespace), replaced.record)
         return wanted
 
     # --- evicting -----------------------------------------------------------
 
     def fit(self) -> None:
         """Evict from memory until both budgets hold."""
-        while (
-            self.memory_bytes > self._config.max_memory_bytes
-            or self.memory_entries > self._config.max_entries
-        ):
-            entry = self.entries.oldest(lambda entry: _droppable_end(entry) is not None)
+        while self.memory_bytes > self.allowance or self.memory_entries > self._config.max_entries:
+            entry = self.entries.oldest(lambda entry: entry.droppable_end() is not None)
             if entry is None:
                 return
             self._demote(entry)
@@ -198,17 +224,18 @@ class Tiers:
 
     def _demote(self, entry: Entry) -> None:
         """Drop the KV that only this entry needs from memory; it may stay on disk."""
-        tree = self.tree(entry.namespace)
-        node = _droppable_end(entry)
-        while node is not None and node.parent is not None and not _needed(node, entry):
+        tree, dropped = self.tree(entry.namespace), list[Node]()
+        node = entry.droppable_end()
+        while node is not None and node.parent is not None and not entry.shares(node):
             tree.set_span(node, None)
+            dropped.append(node)
             node = node.parent
-        self._mend(entry.namespace)
+        self._mend(dropped)
 
     def _shorten(self, entry: Entry) -> None:
         """Let an entry end where its KV does now, or forget it where another ends there."""
         tree, lost = self.tree(entry.namespace), entry.node
-        kept = _recoverable_end(entry)
+        kept = entry.recoverable_end()
         if kept is None or kept.entry is not None:
             self.forget(entry)
             return
@@ -222,118 +249,68 @@ class Tiers:
         while node.parent is not None and not node.children and node.entry is None:
             parent, stored = node.parent, node.stored
             tree.remove(node)
-            if stored is not None:
-                self._release(tree, stored.record)
+            self._release(tree, stored)
             node = parent
 
-    def _release(self, tree: RadixTree, record: str) -> None:
-        """Delete a record that no node reads any more."""
-        still = any(node.stored and node.stored.record == record for node in tree.nodes())
-        if self.disk and not still:
-            self.disk.delete(record)
+    def _release(self, tree: RadixTree, stored: StoredSlice | None) -> None:
+        """Delete the record behind a slice that was given up, if no node reads it any more."""
+        if self.disk and stored is not None and not tree.readers(stored.record):
+            self.disk.delete(stored.record)
 
     def _lose(self, namespace: str, record: str) -> None:
         """A record is gone: forget where it was, and shorten the entries that need it."""
-        for node in self.tree(namespace).nodes():
-            if node.stored is not None and node.stored.record == record:
-                node.stored = None
-        self._mend(namespace)
+        tree = self.tree(namespace)
+        readers = tree.readers(record)
+        for node in readers:
+            tree.set_stored(node, None)
+        self._mend(readers)
 
-    def _mend(self, namespace: str) -> None:
-        """Shorten the entries whose KV is no longer all to be had.
+    def _mend(self, dropped: Iterable[Node]) -> None:
+        """Shorten the entries that stand on one of these nodes, where its KV was the only copy.
 
-        All of them are looked at: what was dropped may have been the only copy
-        of a stretch that an entry further down, itself on disk, stands on.
+        They may end further down, and themselves be on disk.
         """
-        for entry in self.entries:
-            if entry.namespace == namespace and not _recoverable(entry):
-                self._shorten(entry)
+        for node in dropped:
+            if node.span is None and node.stored is None:
+                for entry in [below.entry for below in node.subtree() if below.entry]:
+                    self._shorten(entry)
 
     # --- starting -----------------------------------------------------------
 
     def _restore(self, disk: DiskTier) -> None:
         """Rebuild trees and entries from the folder; what leads nowhere is deleted."""
         for header in disk.scan():
-            if self.covered(header.namespace, header.tokens[: header.start]) == header.start:
-                tree = self.tree(header.namespace)
-                tree.grow(header.tokens[: header.start])
-                tree.grow(header.tokens)
-                if self._attach(header):
-                    continue
-            disk.delete(header.name)
+            if self.covered(header.namespace, header.tokens[: header.start]) < header.start:
+                disk.discard(header.name, "what it goes on from is gone")
+                continue
+            tree = self.tree(header.namespace)
+            tree.grow(header.tokens[: header.start])
+            tree.grow(header.tokens)
+            if not self._attach(header):
+                disk.delete(header.name)
         for file in sorted(disk.entries(), key=lambda file: file.last_used_at):
-            if not self._restore_entry(file):
-                disk.delete_entry(file.id)
+            self._restore_entry(file, disk)
         for tree in self._trees.values():
-            for node in list(tree.nodes()):
-                self._trim(tree, node)
+            self._drop_unnamed(tree, disk)
         logger.info("prompt cache: %d entries on disk", len(self.entries))
 
-    def _restore_entry(self, file: EntryFile) -> bool:
-        """False where its KV is not all there, or another entry ends at the same token."""
+    def _restore_entry(self, file: EntryFile, disk: DiskTier) -> None:
+        """Only where its KV is all there, and no other entry ends at the same token."""
         if not file.tokens or self.covered(file.namespace, file.tokens) < len(file.tokens):
-            return False
+            disk.discard_entry(file.id, "its KV is not all there")
+            return
         node = self.tree(file.namespace).grow(file.tokens)
         if node.entry is not None:
-            return False
-        entry = Entry(
-            namespace=file.namespace,
-            kind=file.kind,
-            model=file.model,
-            model_digest=file.model_digest,
-            preview=file.preview,
-            node=node,
-            id=file.id,
-            hits=file.hits,
-            pinned=file.pinned,
-            created_at=file.created_at,
-        )
+            disk.delete_entry(file.id)
+            return
+        entry = restored_entry(file, node)
         self.entries.add(entry)
         self.entries.touch(entry)
         entry.last_used_at = file.last_used_at
-        return True
 
-
-def _entry_file(entry: Entry) -> EntryFile:
-    return EntryFile(
-        id=entry.id,
-        namespace=entry.namespace,
-        kind=entry.kind,
-        model=entry.model,
-        model_digest=entry.model_digest,
-        preview=entry.preview,
-        tokens=entry.node.spelled(),
-        pinned=entry.pinned,
-        hits=entry.hits,
-        created_at=entry.created_at,
-        last_used_at=entry.last_used_at,
-    )
-
-
-def _recoverable(entry: Entry) -> bool:
-    return all(node.span is not None or node.stored is not None for node in entry.node.path())
-
-
-def _recoverable_end(entry: Entry) -> Node | None:
-    """The last node on the entry's path up to which all KV can be had."""
-    end: Node | None = None
-    for node in entry.node.path():
-        if node.span is None and node.stored is None:
-            break
-        end = node
-    return end
-
-
-def _droppable_end(entry: Entry) -> Node | None:
-    """The last node in memory on the entry's path, where no other entry needs it."""
-    for node in reversed(entry.node.path()):
-        if node.span is not None:
-            return None if _needed(node, entry) else node
-    return None
-
-
-def _needed(node: Node, entry: Entry) -> bool:
-    """Whether other cached prompts stand on this node's KV in memory."""
-    if any(child.span is not None for child in node.children.values()):
-        return True
-    return node.entry is not None and node.entry is not entry
+    def _drop_unnamed(self, tree: RadixTree, disk: DiskTier) -> None:
+        """Delete the branches that no entry needs."""
+        for leaf in [node for node in tree.nodes() if not node.children and node.entry is None]:
+            if leaf.stored is not None:
+                disk.discard(leaf.stored.record, "no entry leads to it")
+            self._trim(tree, leaf)

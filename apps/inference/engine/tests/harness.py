@@ -47,6 +47,14 @@ class SteppedEngine:
         )
 
     def ask(self, request: protocol.Request) -> Asked:
+        """Its model is loaded when this returns, however many turns that takes."""
+        asked = self.submit(request)
+        while self.engine._intake.loads:
+            self.engine.turn(wait=False)
+        return asked
+
+    def submit(self, request: protocol.Request) -> Asked:
+        """One turn, which may not be enough to load its model."""
         asked = Asked()
         self.engine.submit(request, asked.call)
         self.engine.turn(wait=False)

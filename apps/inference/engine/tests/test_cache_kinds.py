@@ -4,10 +4,16 @@ import mlx.core as mx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mlx_lm.models.cache import make_prompt_cache
+from mlx_lm.models.cache import (
+    ArraysCache,
+    CacheList,
+    KVCache,
+    RotatingKVCache,
+    make_prompt_cache,
+)
 
 from apps.inference.engine import protocol
-from apps.inference.engine.prompt_cache.checkpoints import layout_of
+from apps.inference.engine.prompt_cache.layout import layout_of
 from apps.inference.engine.prompt_cache.spans import (
     cache_from_spans,
     span_from_body,
@@ -64,12 +70,17 @@ def forward(model, cache, tokens):
 @given(
     tokens=st.lists(st.integers(0, 255), min_size=3, max_size=60),
     cuts=st.lists(st.integers(1, 1000), min_size=1, max_size=3),
+    decoded=st.booleans(),
     through_disk=st.booleans(),
 )
 def test_cold_and_warm_logits_agree_wherever_the_prompt_was_cut(
-    models, architecture, tokens, cuts, through_disk
+    models, architecture, tokens, cuts, decoded, through_disk
 ):
-    """Each stretch is taken out as a span and put back, as the prompt cache does."""
+    """Each stretch is taken out as a span and put back, as the prompt cache does.
+
+    It was computed at once, as a prompt is, or token by token, as an answer is:
+    then a window rotates in place.
+    """
     model = models[architecture]
     layout = layout_of(make_prompt_cache(model))
     cold = forward(model, make_prompt_cache(model), tokens)
@@ -77,12 +88,43 @@ def test_cold_and_warm_logits_agree_wherever_the_prompt_was_cut(
     edges = sorted({cut % (len(tokens) - 1) + 1 for cut in cuts})
     cache, spans, start = make_prompt_cache(model), [], 0
     for stop in edges:
-        forward(model, cache, tokens[start:stop])
+        for part in [[token] for token in tokens[start:stop]] if decoded else [tokens[start:stop]]:
+            forward(model, cache, part)
         span = span_of_cache(layout, cache, start, stop)
         spans.append(span_from_body(span.export()) if through_disk else span)
         cache, start = cache_from_spans(layout, spans, len(tokens) - stop), stop
     warm = forward(model, cache, tokens[start:])
     assert mx.abs(cold - warm).max() <= TOLERANCE * mx.abs(cold).max()
+
+
+def test_caches_nested_in_layers_come_apart_and_together_again():
+    """As deepseek_v32 nests two of plain KV, and baichuan_m1 a state and a window."""
+
+    def made():
+        return [
+            CacheList(KVCache(), KVCache()),
+            CacheList(ArraysCache(2), RotatingKVCache(max_size=4)),
+            KVCache(),
+            CacheList(KVCache()),
+        ]
+
+    cache, layout = made(), layout_of(made())
+    parts = [part for layer in cache for part in getattr(layer, "caches", [layer])]
+    for number, part in enumerate(parts):
+        numbers = mx.full((1, 2, 9, 4), number + 1.0)
+        if isinstance(part, ArraysCache):
+            part.cache = [numbers, numbers + 0.5]
+        else:
+            part.update_and_fetch(numbers, -numbers)
+    spans = [span_of_cache(layout, cache, 0, 9)]
+    again = cache_from_spans(layout, [span_from_body(spans[0].export())], 1)
+    assert [type(layer) for layer in again] == [type(layer) for layer in cache]
+    state, window = again[1]
+    assert [array[0, 0, 0, 0].item() for array in state.cache] == [3.0, 3.5]
+    assert (window.offset, window.keys.shape[2], window.keys[0, 0, 0, 0].item()) == (9, 4, 4.0)
+    plain = [again[0][0], again[0][1], again[2], again[3][0]]
+    assert [part.keys_and_values()[1][0, 0, 8, 0].item() for part in plain] == [-1, -2, -5, -6]
+    assert all(part.offset == 9 for part in plain)
 
 
 @kinds
@@ -117,6 +159,49 @@ def test_the_next_turn_goes_on_from_the_last(engine, spec):
     first = engine.answer(chat(spec, "hello", system=SYSTEM, max_tokens=6))
     turn = engine.answer(chat(spec, "hello", first.text, "and?", system=SYSTEM))
     assert turn.last.usage.cached_tokens >= first.last.usage.prompt_tokens
+
+
+@kinds
+def test_every_turn_of_a_long_chat_goes_on_from_the_last(profile, tmp_path, spec):
+    """Also where two chats over one system prompt take turns, and after a restart."""
+    turns = {name: [f"my name is {name}"] for name in ("ada", "emmy")}
+    computed = dict.fromkeys(turns, 0)
+    engine = SteppedEngine(profile, tmp_path)
+    for number in range(4):
+        if number == 2:
+            engine.engine._cache.close()
+            engine = SteppedEngine(profile, tmp_path)
+        for name, said in turns.items():
+            request = chat(spec, *said, system=SYSTEM, max_tokens=5)
+            answer = engine.answer(request)
+            assert answer.last.usage.cached_tokens >= computed[name]
+            oracle = SteppedEngine(
+                profile, tmp_path / f"{name}{number}", prompt_cache={"max_disk_bytes": 0}
+            )
+            assert oracle.answer(request).text == answer.text
+            turns[name] = [*said, answer.text, f"and number {number}?"]
+            computed[name] = answer.last.usage.prompt_tokens
+    engine.engine._cache.close()
+
+
+@kinds
+def test_salted_prompts_share_with_their_own_kind_only(profile, tmp_path, spec):
+    """In memory, and on disk after a restart."""
+
+    def asked(engine, salt, question):
+        request = chat(spec, question, system=SYSTEM).model_copy(update={"cache_salt": salt})
+        return engine.answer(request).last.usage.cached_tokens
+
+    engine = SteppedEngine(profile, tmp_path)
+    assert asked(engine, "", "one") == 0
+    assert asked(engine, "tenant", "one") == 0
+    assert asked(engine, "other", "one") == 0
+    engine.engine._cache.close()
+    again = SteppedEngine(profile, tmp_path)
+    assert asked(again, "third", "one") == 0
+    assert asked(again, "tenant", "two") >= len(SYSTEM)
+    assert asked(again, "", "two") >= len(SYSTEM)
+    again.engine._cache.close()
 
 
 @kinds

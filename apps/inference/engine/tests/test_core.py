@@ -5,6 +5,7 @@ import pytest
 from mlx_lm.generate import generate_step
 
 from apps.inference.engine import protocol
+from apps.inference.engine.ledger import SHORT_CONVERSATION
 from apps.inference.engine.tests.harness import Asked, SteppedEngine, chat
 from apps.inference.engine.tests.tiny import CONTEXT
 
@@ -170,7 +171,7 @@ def test_a_failing_prefill_ends_its_own_request_only(engine, tiny, monkeypatch):
 def test_a_failure_while_text_is_made_ends_its_own_request_only(engine, tiny, monkeypatch):
     bystander = engine.ask(chat(tiny, "bystander", max_tokens=20))
     victim = engine.ask(chat(tiny, "victim", max_tokens=20))
-    (job,) = (job for job in engine.engine._jobs.values() if job.call is victim.call)
+    (job,) = (job for job in engine.engine._jobs if job.call is victim.call)
     monkeypatch.setattr(job.text, "feed", lambda token: 1 / 0)
     engine.finish(bystander, victim)
     assert victim.last.code == "internal_error"
@@ -183,6 +184,7 @@ def test_a_prompt_that_cannot_be_cached_is_answered_all_the_same(engine, tiny, m
 
 
 def test_a_failing_decode_leaves_the_engine_able_to_answer(engine, tiny, monkeypatch):
+    engine.answer(chat(tiny, "load"))
     asked = engine.ask(chat(tiny, "hello", max_tokens=20))
     runner = engine.engine._pool[tiny.digest].runner
     with monkeypatch.context() as patch:
@@ -215,13 +217,16 @@ def test_no_room_for_a_model_says_what_it_needs(profile, tmp_path, tiny):
 def test_an_idle_model_makes_room_for_another(profile, tmp_path, tiny, other_tiny):
     probe = SteppedEngine(profile, tmp_path / "probe")
     probe.answer(chat(tiny, "hello"))
-    (weights,) = (m.loaded.weights_bytes for m in probe.engine._pool)
-    cache = 1 << 20
+    (footprint,) = (model.footprint for model in probe.engine._pool)
+    one = (
+        footprint.weights_bytes
+        + footprint.working_bytes
+        + SHORT_CONVERSATION * footprint.kv_bytes_per_token
+    )
     engine = SteppedEngine(
         profile,
         tmp_path / "small",
-        memory_ceiling_bytes=cache + int(weights * 1.9),
-        prompt_cache={"max_memory_bytes": cache},
+        memory_ceiling_bytes=one + footprint.weights_bytes // 2,
     )
     engine.answer(chat(tiny, "hello", max_tokens=2))
     engine.answer(chat(other_tiny, "hello", max_tokens=2))

@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import mlx.core as mx
@@ -15,10 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from apps.inference.engine.config import PromptCacheConfig
 from apps.inference.engine.errors import EntryNotFound
+from apps.inference.engine.prompt_cache import disk
 from apps.inference.engine.prompt_cache.cache import MIN_REUSE, Mark, PromptCache
-from apps.inference.engine.prompt_cache.checkpoints import Checkpoint, LayerState
+from apps.inference.engine.prompt_cache.checkpoints import Checkpoint, PartState
 from apps.inference.engine.prompt_cache.spans import KVSpan
 from apps.inference.engine.protocol import ModelSpec
+from apps.inference.engine.tests.damage import FAULTS, delete, files_of
 
 MODEL = ModelSpec(name="tiny", path="/nowhere", digest="d")
 LAYERS, HEADS, WIDTH = 2, 2, 4
@@ -39,7 +42,7 @@ def kv(tokens, start=0, *, exact=False):
 
 
 def checkpoint(tokens):
-    return Checkpoint((LayerState("state", (mx.array([tokens]), None)),))
+    return Checkpoint((PartState("state", (mx.array([tokens]), None)),))
 
 
 def remember(cache, tokens, *, system=0, namespace="n", pinned=False, exact=False):
@@ -63,7 +66,7 @@ def assert_right(hit, tokens, *, exact=False):
             found = mx.concatenate([span.layers[layer][part] for span in hit.spans], axis=2)
             assert mx.array_equal(found, expected.layers[layer][part])
     if exact:
-        (state,) = hit.spans[-1].checkpoint.layers
+        (state,) = hit.spans[-1].checkpoint.parts
         assert state.arrays[0].tolist() == [list(tokens[: hit.tokens])]
         assert state.arrays[1] is None
 
@@ -170,6 +173,30 @@ def test_what_was_evicted_from_memory_comes_back_from_disk(open_cache):
     assert cache.stats().disk_hits == 1
 
 
+def test_what_is_evicted_before_it_is_written_is_not_lost(open_cache):
+    cache = open_cache(max_entries=1)
+    go_on = threading.Event()
+    cache._tiers.disk._jobs.put(lambda: go_on.wait(10))
+    prompts = [(n, *SYSTEM) for n in range(4)]
+    for prompt in prompts:
+        remember(cache, prompt)
+    assert [entry.on_disk for entry in cache.entries()] == [False] * 4
+    for prompt in prompts:
+        assert_right(cache.lookup("n", (*prompt, 9)), (*prompt, 9))
+    go_on.set()
+    cache.close()
+    again = open_cache()
+    assert [again.lookup("n", (*prompt, 9)).tokens for prompt in prompts] == [31] * 4
+
+
+def test_a_prompt_larger_than_the_memory_budget_comes_from_disk(open_cache):
+    cache = open_cache(max_memory_bytes=10 * TOKEN_BYTES)
+    remember(cache, SYSTEM)
+    assert cache.stats().memory_bytes == 0
+    assert cache.lookup("n", (*SYSTEM, 9)).tokens == len(SYSTEM)
+    assert cache.stats().memory_bytes <= 10 * TOKEN_BYTES
+
+
 def test_a_restart_is_warm_and_keeps_pins_and_hits(open_cache):
     cache = open_cache()
     remember(cache, (*SYSTEM, 1, 2), system=len(SYSTEM), pinned=True)
@@ -181,6 +208,66 @@ def test_a_restart_is_warm_and_keeps_pins_and_hits(open_cache):
     hit = again.lookup("n", (*SYSTEM, 8))
     assert hit.tokens == len(SYSTEM)
     assert_right(hit, (*SYSTEM, 8))
+
+
+def test_an_undamaged_folder_counts_no_errors(open_cache):
+    for _ in range(3):
+        cache = open_cache(max_entries=3)
+        for n in range(6):
+            remember(cache, (*SYSTEM, n, *range(n)), system=len(SYSTEM))
+            cache.lookup("n", (*SYSTEM, n // 2, 7))
+        assert cache.stats().disk_errors == 0
+        cache.close()
+
+
+# An entry file that is gone leaves no trace where other entries stand on its KV.
+NOTICED = [(f, s) for f in FAULTS for s in (".kv", ".entry") if (f, s) != (delete, ".entry")]
+
+
+@pytest.mark.parametrize(("fault", "suffix"), NOTICED)
+def test_damage_is_logged_and_counted(open_cache, tmp_path, caplog, fault, suffix):
+    cache = open_cache()
+    for n in range(4):
+        remember(cache, (*SYSTEM, n, n), system=len(SYSTEM))
+    cache.close()
+    files = [path for path in files_of(tmp_path / "cache") if path.suffix == suffix]
+    fault(tmp_path / "cache", files, random.Random(1))
+    caplog.clear()
+    again = open_cache()
+    for n in range(4):
+        asked = (*SYSTEM, n, n, 9)
+        assert_right(again.lookup("n", asked), asked)
+    assert again.stats().disk_errors > 0
+    assert any(record.levelname == "WARNING" for record in caplog.records)
+    again.close()
+    # Once is enough: what could not be used is gone.
+    assert open_cache().stats().disk_errors == 0
+
+
+def test_a_folder_that_vanishes_under_the_cache_is_made_anew(open_cache, tmp_path):
+    cache = open_cache()
+    remember(cache, SYSTEM)
+    cache._tiers.disk.flush(10)
+    shutil.rmtree(tmp_path / "cache")
+    remember(cache, (1, *SYSTEM))
+    cache.close()
+    assert open_cache().lookup("n", (1, *SYSTEM, 1)).tokens == len(SYSTEM) + 1
+
+
+def test_a_disk_slower_than_the_engine_costs_the_copy_and_no_memory(open_cache, monkeypatch):
+    cache = open_cache()
+    monkeypatch.setattr(disk, "_MAX_PENDING_BYTES", 100)
+    started, go_on = threading.Event(), threading.Event()
+    cache._tiers.disk._jobs.put(lambda: started.set() or go_on.wait(10))
+    started.wait(10)
+    for n in range(5):
+        remember(cache, (n, *SYSTEM))
+    go_on.set()
+    cache._tiers.disk.flush(10)
+    stats = cache.stats()
+    assert stats.memory_entries == 5
+    assert stats.disk_errors == 4
+    assert cache.lookup("n", (4, *SYSTEM, 1)).tokens == len(SYSTEM) + 1
 
 
 def test_an_evicted_entry_is_gone_from_disk_too(open_cache):
@@ -245,23 +332,10 @@ def test_bfloat16_survives_the_disk_bit_for_bit(open_cache):
     assert mx.array_equal(span.layers[0][0], values)
 
 
-def damage(path, rng):
-    """Flip a bit, cut the end off, or delete."""
-    data = bytearray(path.read_bytes() or b"?")
-    match rng.randrange(3):
-        case 0:
-            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-            path.write_bytes(data)
-        case 1:
-            path.write_bytes(data[: rng.randrange(len(data))])
-        case 2:
-            path.unlink()
-
-
 def content(path):
     """What orders files alike in every run: entries have random names."""
     if path.suffix != ".entry":
-        return "", path.name
+        return "", path.parent.name + path.name
     try:
         entry = json.loads(path.read_bytes().partition(b"\n")[2])
         return str(entry["tokens"]), entry["kind"]
@@ -329,12 +403,11 @@ class CacheMachine(RuleBasedStateMachine):
         self.cache = self.open()
         self.settle()
 
-    @rule(seed=st.integers(0, 1000))
-    def damage_a_file(self, seed):
-        files = sorted(filter(Path.is_file, self.directory.rglob("*")), key=content)
+    @rule(fault=st.sampled_from(FAULTS), seed=st.integers(0, 1000))
+    def damage_the_folder(self, fault, seed):
+        files = sorted(files_of(self.directory), key=content)
         if files:
-            rng = random.Random(seed)
-            damage(rng.choice(files), rng)
+            fault(self.directory, files, random.Random(seed))
 
     @invariant()
     def budgets_hold(self):

@@ -69,11 +69,12 @@ def test_siblings_differ_in_their_first_token_and_positions_add_up(given_prompts
 @given(prompts, st.lists(prompts, max_size=6))
 def test_a_split_divides_the_stored_slice_as_it_divides_the_tokens(prompt, others):
     tree = RadixTree()
-    tree.grow(prompt).stored = StoredSlice("record", 0)
+    tree.set_stored(tree.grow(prompt), StoredSlice("record", 0))
     for other in others:
         tree.grow(other)
     stored = [step.node for step in tree.match(prompt)]
     assert all(node.stored == StoredSlice("record", node.start) for node in stored)
+    assert set(tree.readers("record")) == set(stored)
 
 
 @given(prompts, prompts)

@@ -5,17 +5,30 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from apps.inference.engine import sequence as sequence_module
 from apps.inference.engine.errors import QueueFull
-from apps.inference.engine.scheduler import Limits, Scheduler
+from apps.inference.engine.scheduler import PATIENCE, Limits, Scheduler
 from apps.inference.engine.sequence import Phase, Sequence
 
 LIMITS = Limits(max_batch=3, max_queue=6, chunk_tokens=8, busy_chunk_tokens=2)
 BUDGET = 60
 
 
-def make(scheduler=None, *, model="m", client="c", prompt=4, max_tokens=5, first=0):
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def make(
+    scheduler=None, *, model="m", client="c", prompt=4, max_tokens=5, first=0, batch=False, at=0.0
+):
     """A prompt of ``prompt`` tokens that begins with ``first``."""
-    sequence = Sequence(model, client, (first, *range(1, prompt)), max_tokens)
+    sequence = Sequence(
+        model, client, (first, *range(1, prompt)), max_tokens, batch=batch, submitted_at=at
+    )
     if scheduler is not None:
         scheduler.submit(sequence)
     return sequence
@@ -26,6 +39,11 @@ def turn(scheduler):
     plan = scheduler.schedule()
     if plan is None:
         return None, None
+    for sequence in plan.preempted:
+        sequence.begun = False
+    for sequence in plan.prefilling:
+        if not sequence.begun:
+            sequence.begun, sequence.computed = True, 0
     chunks = scheduler.chunks(plan)
     for chunk in chunks:
         scheduler.prefilled(chunk)
@@ -120,6 +138,19 @@ def test_nobody_overtakes_a_request_that_waits_for_room(scheduler):
     assert big.phase is not Phase.WAITING
 
 
+def test_nobody_of_another_model_takes_the_memory_that_a_request_waits_for():
+    shared = Scheduler(LIMITS, lambda model: 60 - shared.reserved_tokens("ab".replace(model, "")))
+    running = make(shared, model="b", client="b", prompt=10, max_tokens=20)
+    turn(shared)
+    big = make(shared, model="a", client="a", prompt=40, max_tokens=10)
+    later = make(shared, model="b", client="c", prompt=5, max_tokens=5)
+    turn(shared)
+    assert (big.phase, later.phase) == (Phase.WAITING, Phase.WAITING)
+    shared.finish(running)
+    turn(shared)
+    assert big.phase is not Phase.WAITING
+
+
 def test_models_take_turns(scheduler):
     make(scheduler, model="a")
     make(scheduler, model="b", client="d")
@@ -139,30 +170,108 @@ def test_a_sequence_larger_than_the_budget_runs_alone(scheduler):
     assert small.phase is Phase.DECODE
 
 
+def test_batch_work_is_taken_up_after_whoever_waits_for_an_answer():
+    scheduler = Scheduler(Limits(1, 6, 8, 2), lambda model: BUDGET, clock=Clock())
+    running = make(scheduler)
+    turn(scheduler)
+    batch = make(scheduler, client="batch", batch=True)
+    interactive = make(scheduler, client="person")
+    scheduler.finish(running)
+    turn(scheduler)
+    assert (batch.phase, interactive.phase) == (Phase.WAITING, Phase.DECODE)
+
+
+def test_batch_work_gives_its_place_to_whoever_waits_for_an_answer():
+    scheduler = Scheduler(Limits(2, 6, 8, 2), lambda model: BUDGET, clock=Clock())
+    batches = [make(scheduler, client="batch", batch=True, first=i) for i in range(2)]
+    for _ in range(3):
+        turn(scheduler)
+    batches[1].generated.extend([7, 7])
+    make(scheduler, client="person", first=9)
+    plan = scheduler.schedule()
+    assert plan.preempted == (batches[1],)
+    assert batches[1].phase is Phase.WAITING
+    assert batches[1].to_prefill == (*batches[1].prompt, 7, 7)
+
+
+def test_batch_work_keeps_its_place_where_giving_it_up_would_not_help():
+    scheduler = Scheduler(Limits(3, 6, 8, 2), lambda model: BUDGET, clock=Clock())
+    make(scheduler, client="one", prompt=20, max_tokens=20)
+    batch = make(scheduler, client="batch", prompt=4, max_tokens=4, batch=True, first=1)
+    for _ in range(5):
+        turn(scheduler)
+    make(scheduler, client="big", prompt=20, max_tokens=20, first=2)
+    assert scheduler.schedule().preempted == ()
+    assert batch.phase is Phase.DECODE
+
+
+def test_batch_work_that_waited_for_long_counts_as_interactive():
+    clock = Clock()
+    scheduler = Scheduler(Limits(1, 6, 8, 2), lambda model: BUDGET, clock=clock)
+    running = make(scheduler)
+    turn(scheduler)
+    batch = make(scheduler, client="batch", batch=True)
+    clock.now = PATIENCE
+    interactive = make(scheduler, client="person", at=clock.now)
+    scheduler.finish(running)
+    turn(scheduler)
+    turn(scheduler)
+    assert (batch.phase, interactive.phase) == (Phase.DECODE, Phase.WAITING)
+
+
+def test_the_youngest_answer_loses_its_place_where_answers_outgrow_the_budget(monkeypatch):
+    monkeypatch.setattr(sequence_module, "_USUAL_ANSWER", 2)
+    monkeypatch.setattr(sequence_module, "_AHEAD", 1)
+    scheduler = Scheduler(LIMITS, lambda model: 20)
+    old, young = (make(scheduler, client=c, max_tokens=50, first=ord(c)) for c in "ab")
+    for _ in range(4):
+        turn(scheduler)
+    old.generated.extend(range(9))
+    young.generated.extend([1, 2])
+    plan, _ = turn(scheduler)
+    assert plan.preempted == (young,)
+    assert plan.decoding == (old,)
+    scheduler.finish(old)
+    plan, chunk = turn(scheduler)
+    assert (chunk.sequence, chunk.start, chunk.stop) == (young, 0, 6)
+    assert chunk.is_last
+
+
 class SchedulerMachine(RuleBasedStateMachine):
     """Random submissions, cancellations and steps; finished means five tokens decoded."""
 
     def __init__(self):
         super().__init__()
-        self.scheduler = Scheduler(LIMITS, lambda model: BUDGET)
+        self.patch = pytest.MonkeyPatch()
+        # Answers shall outgrow what was reserved for them.
+        self.patch.setattr(sequence_module, "_USUAL_ANSWER", 2)
+        self.patch.setattr(sequence_module, "_AHEAD", 1)
+        self.clock = Clock()
+        self.scheduler = Scheduler(LIMITS, lambda model: BUDGET, clock=self.clock)
         self.live = []
-        self.decoded = {}
 
     @rule(
         model=st.sampled_from("ab"),
         client=st.sampled_from("xyz"),
         prompt=st.integers(1, 30),
         max_tokens=st.integers(1, 30),
+        batch=st.booleans(),
     )
-    def submit(self, model, client, prompt, max_tokens):
-        sequence = make(model=model, client=client, prompt=prompt, max_tokens=max_tokens)
+    def submit(self, model, client, prompt, max_tokens, batch):
+        sequence = make(
+            model=model,
+            client=client,
+            prompt=prompt,
+            max_tokens=max_tokens,
+            batch=batch,
+            at=self.clock.now,
+        )
         try:
             self.scheduler.submit(sequence)
         except QueueFull:
-            assert self.scheduler.queued == LIMITS.max_queue
+            assert self.scheduler.queued >= LIMITS.max_queue
         else:
             self.live.append(sequence)
-            self.decoded[sequence.id] = 0
 
     @precondition(lambda self: self.live)
     @rule(data=st.data())
@@ -171,6 +280,10 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.live.remove(sequence)
         self.scheduler.finish(sequence)
 
+    @rule(seconds=st.sampled_from([1.0, PATIENCE]))
+    def wait(self, seconds):
+        self.clock.now += seconds
+
     @rule()
     def step(self):
         plan, chunk = turn(self.scheduler)
@@ -178,9 +291,10 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert not self.live
             return
         assert chunk is not None or plan.decoding
+        assert not set(plan.preempted) & {*plan.prefilling, *plan.decoding}
         for sequence in plan.decoding:
-            self.decoded[sequence.id] += 1
-            if self.decoded[sequence.id] == 5:
+            sequence.generated.append(0)
+            if len(sequence.generated) == sequence.max_tokens:
                 self.live.remove(sequence)
                 self.scheduler.finish(sequence)
 
@@ -192,14 +306,17 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @invariant()
     def limits_hold(self):
+        running = [s for s in self.live if s.phase is not Phase.WAITING]
         for model in "ab":
-            rows = [s for s in self.live if s.model == model and s.phase is not Phase.WAITING]
+            rows = [s for s in running if s.model == model]
             assert len(rows) <= LIMITS.max_batch
-            assert len(rows) <= 1 or sum(r.reserved_tokens for r in rows) <= BUDGET
             assert sum(r.phase is Phase.PREFILL for r in rows) <= LIMITS.max_prefills
+            held = sum(len(r.prompt) + len(r.generated) for r in rows)
+            assert held <= BUDGET or len(rows) == 1
 
     def teardown(self):
         """Left alone, everything that was accepted is served."""
+        self.patch.undo()
         for _ in range(2000):
             if not self.live:
                 return
@@ -208,4 +325,4 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 
 TestSchedulerMachine = SchedulerMachine.TestCase
-TestSchedulerMachine.settings = settings(deadline=None, max_examples=60)
+TestSchedulerMachine.settings = settings(deadline=None, max_examples=100)

@@ -63,6 +63,27 @@ ARCHITECTURES = {
         "block_auto_adjust_ff_dim": False,
         "layer_types": ["conv", "full_attention", "conv"],
     },
+    # A recurrent state and attention in each layer, their caches nested in one.
+    "falcon_h1": {
+        "num_hidden_layers": 2,
+        "intermediate_size": 48,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "mamba_d_ssm": 64,
+        "mamba_n_heads": 4,
+        "mamba_d_head": 16,
+        "mamba_d_state": 16,
+        "mamba_n_groups": 1,
+        "attention_out_multiplier": 1.0,
+        "embedding_multiplier": 1.0,
+        "key_multiplier": 1.0,
+        "lm_head_multiplier": 1.0,
+        "mlp_multipliers": [1.0, 1.0],
+        "ssm_in_multiplier": 1.0,
+        "ssm_multipliers": [1.0, 1.0, 1.0, 1.0, 1.0],
+        "ssm_out_multiplier": 1.0,
+    },
     # Nothing but recurrent states.
     "mamba2": {
         "num_hidden_layers": 2,
@@ -82,25 +103,25 @@ ARCHITECTURES = {
 }
 
 
-def tiny_config(architecture: str) -> dict:
-    return {"model_type": architecture} | _SHARED | ARCHITECTURES[architecture]
+def tiny_config(architecture: str, **sizes) -> dict:
+    return {"model_type": architecture} | _SHARED | ARCHITECTURES[architecture] | sizes
 
 
-def tiny_model(architecture: str = "llama", *, seed: int = 0):
+def tiny_model(architecture: str = "llama", *, seed: int = 0, scale: float = 4, **sizes):
     """A model with random weights, larger than usual: answers shall differ by prompt."""
     module = importlib.import_module(f"mlx_lm.models.{architecture}")
     mx.random.seed(seed)
-    model = module.Model(module.ModelArgs.from_dict(tiny_config(architecture)))
-    model.update(tree_map(lambda array: array * 4, model.parameters()))
+    model = module.Model(module.ModelArgs.from_dict(tiny_config(architecture, **sizes)))
+    model.update(tree_map(lambda array: array * scale, model.parameters()))
     return model
 
 
-def write_tiny_model(folder: Path, architecture: str = "llama", *, seed: int = 0) -> Path:
+def write_tiny_model(folder: Path, architecture: str = "llama", *, seed: int = 0, **sizes) -> Path:
     """A folder that mlx-lm can load. The same seed gives the same files."""
     folder.mkdir(parents=True)
-    weights = dict(tree_flatten(tiny_model(architecture, seed=seed).parameters()))
+    weights = dict(tree_flatten(tiny_model(architecture, seed=seed, **sizes).parameters()))
     mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
-    (folder / "config.json").write_text(json.dumps(tiny_config(architecture)))
+    (folder / "config.json").write_text(json.dumps(tiny_config(architecture, **sizes)))
     _write_tokenizer(folder)
     return folder
 

@@ -12,13 +12,8 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.inference.client import EngineError
 from apps.inference.engine.protocol import Event, Loading, Prefill, Prompt, Warmed
 from apps.inference.models import WarmPrompt
-from apps.inference.services import (
-    ModelNotFound,
-    default_model,
-    resolve_model,
-    warm,
-    warm_saved,
-)
+from apps.inference.services import ModelNotFound, default_model, resolve_model
+from apps.inference.warming import warm, warm_prompt
 
 
 class Command(BaseCommand):
@@ -29,7 +24,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--model", help="Model for --system-prompt. Default: the one the hub got first."
+            "--model",
+            help="MODEL or MODEL:ADAPTER for --system-prompt. Default: the model the hub got first.",
         )
         parser.add_argument(
             "--system-prompt", metavar="TEXT|@FILE", help="The text, or @ and a file's name."
@@ -56,20 +52,20 @@ class Command(BaseCommand):
         def call(on_event: Callable[[Event], None]) -> Warmed:
             return warm(model=model, system_prompt=prompt, pinned=pinned, on_event=on_event)
 
-        if not self._warmed(model.slug, call):
+        if not self._warmed(model.name, call):
             raise CommandError("The prompt was not warmed.")
 
     def _warm_saved(self) -> None:
-        prompts = list(WarmPrompt.objects.enabled().select_related("model"))
+        prompts = list(WarmPrompt.objects.enabled().select_related("model", "adapter__base"))
         if not prompts:
             self.stdout.write("There is no enabled warm prompt. Add one in the admin.")
         failed = 0
         for prompt in prompts:
 
             def call(on_event: Callable[[Event], None], prompt: WarmPrompt = prompt) -> Warmed:
-                return warm_saved(prompt=prompt, on_event=on_event)
+                return warm_prompt(prompt=prompt, on_event=on_event)
 
-            failed += not self._warmed(f"{prompt.name} ({prompt.model.slug})", call)
+            failed += not self._warmed(f"{prompt.name} ({prompt.target})", call)
         if failed:
             raise CommandError(f"{failed} of {len(prompts)} prompts were not warmed.")
 

@@ -1,0 +1,1 @@
+"""OpenAI's requests and answers, as JSON. https://platform.openai.com/docs/api-reference"""

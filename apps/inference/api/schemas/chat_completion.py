@@ -1,0 +1,81 @@
+"""A chat completion, whole or in chunks. Extensions of OpenAI's API are marked.
+
+https://platform.openai.com/docs/api-reference/chat/object
+https://platform.openai.com/docs/api-reference/chat-streaming/streaming
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FinishReason = Literal["stop", "length"]
+
+
+class PromptTokensDetails(BaseModel):
+    cached_tokens: int = Field(description="Prompt tokens whose KV was already computed.")
+
+
+class CompletionUsage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int = Field(description="Of all the answers together.")
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+
+
+class TopLogprob(BaseModel):
+    token: str
+    bytes: list[int] | None
+    logprob: float
+
+
+class TokenLogprob(TopLogprob):
+    top_logprobs: list[TopLogprob]
+
+
+class ChoiceLogprobs(BaseModel):
+    content: list[TokenLogprob]
+    refusal: None = None
+
+
+class SpeculationFigures(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    drafted: int = Field(description="Tokens that the draft model proposed.")
+    accepted: int = Field(description="Those of them that held.")
+
+
+class ChoiceTimings(BaseModel):
+    """Extension: where an answer's time went, in seconds, measured in the engine."""
+
+    queued: float
+    time_to_first_token: float
+    decode: float
+    tokens_per_second: float = Field(description="After the first token; 0 where it is the only.")
+    speculation: SpeculationFigures | None = Field(
+        default=None, description="Null where no draft model took part."
+    )
+
+
+class AssistantMessage(BaseModel):
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+
+
+class Choice(BaseModel):
+    index: int
+    message: AssistantMessage
+    logprobs: ChoiceLogprobs | None
+    finish_reason: FinishReason
+    timings: ChoiceTimings
+
+
+class ChatCompletion(BaseModel):
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int = Field(description="Seconds since the epoch.")
+    model: str
+    choices: list[Choice]
+    usage: CompletionUsage

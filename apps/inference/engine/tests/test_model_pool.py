@@ -1,0 +1,384 @@
+"""Which models stay, which go, and that the ceiling holds, with models made of numbers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from apps.inference.engine.errors import (
+    EngineFault,
+    InsufficientMemory,
+    LoadFailed,
+    ModelBusy,
+    ModelNotLoaded,
+)
+from apps.inference.engine.ledger import SHORT_CONVERSATION, Footprint
+from apps.inference.engine.model_pool import ModelPool
+from apps.inference.engine.tests.fake_models import Clock, FakeLoader, FakeWork, spec
+
+CEILING = 10_000
+HOUR = 3600.0
+
+
+class Pool:
+    """A pool with everything around it in a test's hands."""
+
+    def __init__(self, ceiling: int = CEILING) -> None:
+        self.clock = Clock()
+        self.loader = FakeLoader(clock=self.clock)
+        self.work = FakeWork()
+        self.allowed = ceiling
+        self.pool = ModelPool(
+            self.loader, self.work, ceiling_bytes=ceiling, allow_cache=self._allow, clock=self.clock
+        )
+
+    def _allow(self, nbytes: int) -> None:
+        self.allowed = nbytes
+
+    def load(self, name: str, **fields):
+        """The model, loaded if need be, and found by the call that wanted it."""
+        wanted = spec(name, **fields)
+        while (model := self.pool.find(wanted)) is None:
+            list(self.pool.load(wanted))
+        self.clock.now += 1
+        return model
+
+    @property
+    def names(self) -> list[str]:
+        return [model.spec.name for model in self.pool]
+
+
+@pytest.fixture
+def pool() -> Pool:
+    return Pool()
+
+
+def large(pool: Pool, *names: str, weights: int = 4000) -> None:
+    """Make models so large that two of them fit."""
+    for name in names:
+        pool.loader.sizes[name] = Footprint(weights, 100, 1)
+
+
+class TestLoading:
+    def test_tells_how_far_it_is(self, pool):
+        told = list(pool.pool.load(spec("a")))
+        assert [progress.done_bytes for progress in told] == [0, 25, 50, 75, 100]
+        assert {progress.total_bytes for progress in told} == {100}
+
+    def test_claims_its_room_from_the_start(self, pool):
+        load = pool.pool.load(spec("a"))
+        next(load)
+        assert pool.allowed == CEILING - 100 - SHORT_CONVERSATION
+
+    def test_given_up_frees_its_room(self, pool):
+        load = pool.pool.load(spec("a"))
+        next(load)
+        next(load)
+        load.close()
+        assert pool.loader.given_up == ["a"]
+        assert pool.loader.released
+        assert pool.allowed == CEILING
+        assert pool.names == []
+
+    def test_that_fails_leaves_nothing_behind(self, pool):
+        pool.loader.broken.add("a")
+        with pytest.raises(LoadFailed):
+            pool.load("a")
+        assert pool.allowed == CEILING
+        assert pool.pool.find(spec("a")) is None
+
+    def test_counts_what_it_really_took(self, pool):
+        pool.loader.really["a"] = 300
+        assert pool.load("a").described().measured_bytes == 300
+        assert pool.allowed == CEILING - 300
+
+    def test_that_took_more_than_expected_makes_an_idle_model_leave(self, pool):
+        large(pool, "a", "b")
+        pool.loader.really["b"] = 7000
+        pool.load("a")
+        pool.load("b")
+        assert pool.names == ["b"]
+
+
+class TestRoom:
+    def test_the_prompt_cache_gives_way_before_any_model(self, pool):
+        large(pool, "a", "b")
+        pool.load("a")
+        pool.load("b")
+        assert pool.names == ["a", "b"]
+        assert pool.allowed == CEILING - 8100
+
+    def test_the_model_used_least_recently_leaves_for_another(self, pool):
+        large(pool, "a", "b", "c")
+        pool.load("a")
+        pool.load("b")
+        pool.load("a")
+        pool.load("c")
+        assert pool.names == ["a", "c"]
+
+    def test_a_pinned_model_stays_and_the_other_leaves(self, pool):
+        large(pool, "a", "b", "c")
+        pool.load("a", pinned=True)
+        pool.load("b")
+        pool.load("c")
+        assert pool.names == ["a", "c"]
+
+    def test_models_that_answer_stay_and_the_refusal_names_them(self, pool):
+        large(pool, "a", "b", "c")
+        for name in "ab":
+            pool.load(name)
+            pool.work.running[name] = [10]
+        with pytest.raises(InsufficientMemory, match="answering now"):
+            pool.load("c")
+        assert pool.names == ["a", "b"]
+
+    def test_two_models_never_get_the_same_room_for_kv(self, pool):
+        pool.load("a")
+        pool.load("b")
+        pool.work.running["a"] = [pool.pool.kv_budget("a")]
+        assert pool.pool.kv_budget("b") == 0
+        assert pool.pool.kv_capacity("b") == CEILING - 100
+
+    def test_an_idle_model_leaves_where_answers_need_its_room(self, pool):
+        large(pool, "a", "b")
+        pool.load("a")
+        pool.load("b")
+        pool.work.running["b"] = [5000]
+        pool.pool.balance()
+        assert pool.names == ["b"]
+        assert pool.allowed == CEILING - 4100 - 5000
+
+
+class TestGoing:
+    def test_an_idle_model_goes_after_its_own_time(self, pool):
+        pool.load("short", ttl_seconds=60)
+        pool.load("usual")
+        pool.load("never", ttl_seconds=0)
+        pool.load("pinned", pinned=True)
+        for seconds, left in (
+            (50, ["short", "usual", "never", "pinned"]),
+            (20, ["usual", "never", "pinned"]),
+            (HOUR, ["never", "pinned"]),
+        ):
+            pool.clock.now += seconds
+            pool.pool.unload_idle()
+            assert pool.names == left
+
+    def test_a_model_that_answers_is_not_idle(self, pool):
+        pool.load("a", ttl_seconds=60)
+        pool.work.running["a"] = [1]
+        pool.clock.now += HOUR
+        pool.pool.unload_idle()
+        assert pool.names == ["a"]
+
+    def test_the_newest_call_decides_how_long_a_model_stays(self, pool):
+        pool.load("a", ttl_seconds=60)
+        assert pool.load("a", pinned=True).described().unloads_at is None
+        model = pool.load("a", ttl_seconds=10)
+        assert model.described().unloads_at == model.last_used_at + 10
+        assert pool.loader.released == 0
+
+    def test_a_pinned_model_is_unloaded_on_request(self, pool):
+        pool.load("a", pinned=True)
+        pool.pool.unload("a")
+        assert pool.names == []
+        assert pool.allowed == CEILING
+
+    def test_a_model_that_answers_is_not_unloaded_on_request(self, pool):
+        pool.load("a")
+        pool.work.running["a"] = [1]
+        with pytest.raises(ModelBusy) as refused:
+            pool.pool.unload("a")
+        assert refused.value.retry_after
+
+    def test_what_is_not_loaded_can_not_be_unloaded(self, pool):
+        with pytest.raises(ModelNotLoaded):
+            pool.pool.unload("a")
+
+
+class TestDrafts:
+    def test_a_draft_comes_and_goes_with_its_model(self, pool):
+        model = pool.load("a", draft="small")
+        assert model.described().draft == "small"
+        assert pool.names == ["a", "small"]
+        pool.pool.unload("a")
+        assert pool.names == []
+
+    def test_a_draft_counts_with_its_model(self, pool):
+        pool.load("a", draft="small")
+        (claim,) = pool.pool.ledger().claims
+        assert claim.footprint == Footprint(200, 0, 2)
+
+    def test_a_draft_that_is_used_itself_stays_without_its_model(self, pool):
+        pool.load("a", draft="small")
+        pool.load("small")
+        pool.pool.unload("a")
+        assert pool.names == ["small"]
+
+    def test_a_model_that_is_there_already_becomes_a_draft(self, pool):
+        small = pool.load("small")
+        assert pool.load("a", draft="small").draft is small
+
+    def test_a_draft_can_not_be_unloaded_from_under_its_model(self, pool):
+        pool.load("a", draft="small")
+        with pytest.raises(ModelBusy, match="small drafts for a"):
+            pool.pool.unload("small")
+
+    def test_a_draft_of_a_model_that_answers_is_busy(self, pool):
+        pool.load("small", ttl_seconds=1)
+        pool.load("a", draft="small")
+        pool.work.running["a"] = [1]
+        pool.clock.now += HOUR
+        pool.pool.unload_idle()
+        assert pool.names == ["small", "a"]
+
+    @pytest.mark.parametrize(
+        ("trouble", "problem"),
+        [
+            (lambda pool: pool.loader.vocabularies.update(small="other"), "another vocabulary"),
+            (lambda pool: pool.loader.broken.add("small"), "damaged"),
+            (lambda pool: large(pool, "small", weights=CEILING), "needs"),
+        ],
+        ids=["other vocabulary", "damaged", "too large"],
+    )
+    def test_a_draft_that_does_not_do_is_left_out_and_the_model_answers(
+        self, pool, trouble, problem
+    ):
+        trouble(pool)
+        described = pool.load("a", draft="small").described()
+        assert described.draft == ""
+        assert problem in described.draft_problem
+        assert pool.names == ["a"]
+
+    def test_a_model_can_not_be_its_own_draft(self, pool):
+        assert "its own draft" in pool.load("a", draft="a").draft_problem
+        assert pool.names == ["a"]
+
+    def test_another_draft_takes_the_place_of_the_former(self, pool):
+        pool.load("a", draft="small")
+        pool.load("a", draft="smaller")
+        assert pool.names == ["a", "smaller"]
+        assert pool.load("a").described().draft is None
+        assert pool.names == ["a"]
+
+    def test_a_draft_stays_while_its_model_answers_whatever_calls_say(self, pool):
+        model = pool.load("a", draft="small")
+        pool.work.running["a"] = [1]
+        assert pool.load("a").draft is model.draft is not None
+
+    def test_two_models_share_a_draft(self, pool):
+        pool.load("a", draft="small")
+        pool.load("b", draft="small")
+        pool.pool.unload("a")
+        assert pool.names == ["small", "b"]
+        assert sum(claim.bytes for claim in pool.pool.ledger().claims) == 200
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """Loads, uses, unloads, pins and drafts in any order."""
+
+    NAMES = st.sampled_from("abcde")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = Pool(ceiling=6000)
+        for i, name in enumerate("abcde"):
+            self.pool.loader.sizes[name] = Footprint(700 * (i + 1), 100 * i, 1)
+        self.pool.loader.vocabularies["d"] = "other"
+        self.pool.loader.broken.add("e")
+        self.loading = None
+        self.staying: set[str] = set()
+        """What was pinned, or in use, after the last step."""
+
+    @precondition(lambda self: self.loading is None)
+    @rule(
+        name=NAMES,
+        pinned=st.booleans(),
+        ttl=st.sampled_from([None, 0, 5, 500]),
+        draft=st.sampled_from([None, None, "a", "b", "d", "e"]),
+    )
+    def ask(self, name, pinned, ttl, draft):
+        wanted = spec(name, pinned=pinned, ttl_seconds=ttl, draft=draft)
+        model = self.pool.pool.find(wanted)
+        if model is None:
+            self.loading = self.pool.pool.load(wanted)
+        else:
+            assert model.spec.pinned == pinned
+
+    @precondition(lambda self: self.loading is not None)
+    @rule(parts=st.integers(1, 12))
+    def load_on(self, parts):
+        try:
+            for _ in range(parts):
+                if next(self.loading, None) is None:
+                    self.loading = None
+                    return
+        except EngineFault:
+            self.loading = None
+
+    @precondition(lambda self: self.loading is not None)
+    @rule()
+    def give_up(self):
+        self.loading.close()
+        self.loading = None
+
+    @rule(name=NAMES, share=st.floats(0, 1))
+    def answer(self, name, share):
+        if name in self.asked:
+            used = self.pool.work.reserved_tokens(name)
+            tokens = int(share * (self.pool.pool.kv_budget(name) - used))
+            if tokens > 0:
+                self.pool.work.running.setdefault(name, []).append(tokens)
+                self.pool.pool.balance()
+
+    @rule(name=NAMES)
+    def finish(self, name):
+        if running := self.pool.work.running.get(name):
+            running.pop()
+
+    @rule(seconds=st.integers(1, 1000))
+    def wait(self, seconds):
+        self.pool.clock.now += seconds
+        self.pool.pool.unload_idle()
+
+    @rule(name=NAMES)
+    def unload(self, name):
+        try:
+            self.pool.pool.unload(name)
+        except (ModelBusy, ModelNotLoaded):
+            return
+        assert not self.pool.work.uses(name)
+        self.staying.discard(name)
+
+    @property
+    def asked(self):
+        return {model.spec.name for model in self.pool.pool if model.asked_for}
+
+    @invariant()
+    def the_ceiling_holds(self):
+        assert self.pool.pool.ledger().claimed <= 6000
+
+    @invariant()
+    def the_prompt_cache_gets_no_more_than_is_left(self):
+        self.pool.pool.balance()
+        assert self.pool.allowed + self.pool.pool.ledger().claimed <= 6000
+
+    @invariant()
+    def what_answers_or_is_pinned_stays(self):
+        assert self.staying <= set(self.pool.names)
+        busy = {name for name, running in self.pool.work.running.items() if running}
+        pinned = {m.spec.name for m in self.pool.pool if m.spec.pinned and m.asked_for}
+        self.staying = busy | pinned
+
+    @invariant()
+    def drafts_are_there_and_nobody_else_is_unasked_for(self):
+        drafts = {model.draft.spec.name for model in self.pool.pool if model.draft}
+        assert drafts <= set(self.pool.names)
+        if self.loading is None:
+            assert set(self.pool.names) - self.asked <= drafts
+
+
+PoolMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestPoolMachine = PoolMachine.TestCase
