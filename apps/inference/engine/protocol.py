@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 """Longest request line the engine reads; a longer one is refused unread."""
@@ -55,9 +55,43 @@ class ModelSpec(_Wire):
     draft: DraftSpec | None = None
 
 
+class ToolCall(_Wire):
+    """A function that the model called."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON text; a model may have written it, so it need not be valid."""
+
+
 class Message(_Wire):
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str
+    reasoning: str = ""
+    """What the model thought before an earlier answer of its own."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What the assistant called in this turn."""
+    tool_call_id: str | None = None
+    """Which call a tool message is the result of."""
+    name: str | None = None
+
+
+class Tool(_Wire):
+    """A function that the model may call."""
+
+    name: str
+    description: str = ""
+    parameters: str = '{"type": "object", "properties": {}}'
+    """JSON Schema of its arguments, as JSON text."""
+
+
+class ToolChoice(_Wire):
+    """Whether the model may, must or must not call tools; ``name`` forces one of them."""
+
+    mode: Literal["none", "auto", "required"] = "auto"
+    name: str | None = None
+    parallel: bool = True
+    """Whether it may call several in one turn."""
 
 
 class Grammar(_Wire):
@@ -101,7 +135,14 @@ class Generate(_Wire):
 
     op: Literal["generate"] = "generate"
     model: ModelSpec
-    messages: tuple[Message, ...] = Field(min_length=1)
+    messages: tuple[Message, ...] = ()
+    """A conversation; empty where ``prompt`` is given."""
+    prompt: str | tuple[int, ...] | None = None
+    """Text or tokens to go on from, without a chat template."""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    template_options: dict[str, JsonValue] = {}
+    """More variables for the chat template, such as ``enable_thinking``."""
     sampling: Sampling = Sampling()
     client: str = ""
     """Who is asking, for fair queueing; callers with one name share one turn."""
@@ -113,6 +154,12 @@ class Generate(_Wire):
     """From submission; an answer that is not finished then ends with ``deadline_exceeded``."""
     cache_salt: str = Field(default="", max_length=200)
     """Requests share cached KV and responses only with those of the same salt."""
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> Generate:
+        if bool(self.messages) == (self.prompt is not None):
+            raise ValueError("Give either messages or a prompt.")
+        return self
 
 
 class Warm(_Wire):
@@ -127,6 +174,27 @@ class Warm(_Wire):
     pinned: bool = False
     adapter: AdapterSpec | None = None
     """Whose KV it is to be; None: the model's own."""
+
+
+class Tokenize(_Wire):
+    """The tokens of a text, or of a conversation as its model would read it. Events: Tokens."""
+
+    op: Literal["tokenize"] = "tokenize"
+    model: ModelSpec
+    text: str | None = None
+    messages: tuple[Message, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    template_options: dict[str, JsonValue] = {}
+    add_special_tokens: bool = True
+    """For a text; a conversation's template says which ones it has."""
+
+
+class Detokenize(_Wire):
+    """The text of tokens. Events: Text."""
+
+    op: Literal["detokenize"] = "detokenize"
+    model: ModelSpec
+    tokens: tuple[int, ...]
 
 
 class LoadModel(_Wire):
@@ -185,6 +253,8 @@ class PinCache(_Wire):
 Request = Annotated[
     Generate
     | Warm
+    | Tokenize
+    | Detokenize
     | LoadModel
     | UnloadModel
     | GetStatus
@@ -251,10 +321,37 @@ class Delta(_Wire):
     """The tokens behind the text, where the request asked for them."""
 
 
+class Reasoning(_Wire):
+    """Text that the model thinks before it answers."""
+
+    event: Literal["reasoning"] = "reasoning"
+    text: str
+
+
+class ToolCallStart(_Wire):
+    """A call begins; its arguments follow."""
+
+    event: Literal["tool_call"] = "tool_call"
+    index: int
+    """From 0, in the order of the calls in this answer."""
+    id: str
+    name: str
+
+
+class ToolCallArguments(_Wire):
+    """A piece of a call's arguments: JSON text."""
+
+    event: Literal["tool_call_arguments"] = "tool_call_arguments"
+    index: int
+    text: str
+
+
 class Usage(_Wire):
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    reasoning_tokens: int = 0
+    """Of the completion."""
 
 
 class Timings(_Wire):
@@ -276,7 +373,9 @@ class Speculation(_Wire):
 
 class Done(_Wire):
     event: Literal["done"] = "done"
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "tool_calls"]
+    stop_string: str | None = None
+    """The stop string that ended it, if one did."""
     usage: Usage
     timings: Timings
     speculation: Speculation | None = None
@@ -315,6 +414,18 @@ class LoadedModel(_Wire):
     """Why the draft is not used and what to do."""
     speculation: Speculation | None = None
     """Over all its answers since it was loaded."""
+
+
+class Tokens(_Wire):
+    event: Literal["tokens"] = "tokens"
+    tokens: tuple[int, ...]
+    strings: tuple[str, ...]
+    """Each token as text; where it holds half a character, as the tokenizer writes it."""
+
+
+class Text(_Wire):
+    event: Literal["text"] = "text"
+    text: str
 
 
 class ModelReady(_Wire):
@@ -452,8 +563,13 @@ Event = Annotated[
     | Prompt
     | Prefill
     | Delta
+    | Reasoning
+    | ToolCallStart
+    | ToolCallArguments
     | Done
     | Warmed
+    | Tokens
+    | Text
     | ModelReady
     | Ok
     | Status
@@ -464,7 +580,19 @@ Event = Annotated[
     Field(discriminator="event"),
 ]
 
-LAST_EVENTS = (Done, Warmed, ModelReady, Ok, Status, CacheEntries, CacheStats, Evicted, Failed)
+LAST_EVENTS = (
+    Done,
+    Warmed,
+    Tokens,
+    Text,
+    ModelReady,
+    Ok,
+    Status,
+    CacheEntries,
+    CacheStats,
+    Evicted,
+    Failed,
+)
 """Nothing follows one of these; the engine closes the connection after it."""
 
 _requests: TypeAdapter[Request] = TypeAdapter(Request)

@@ -194,6 +194,10 @@ EFFECTIVE = {
     "sampling__logit_bias": st.dictionaries(st.integers(0, 9), st.floats(-9, 9)),
     "sampling__logprobs": st.one_of(st.none(), st.integers(0, 20)),
     "sampling__grammar": st.one_of(st.none(), GRAMMAR),
+    "prompt": st.one_of(st.text(max_size=5), st.lists(st.integers(0, 9), max_size=3).map(tuple)),
+    "tools": st.lists(st.builds(protocol.Tool, name=st.text(max_size=3)), max_size=2).map(tuple),
+    "tool_choice": st.builds(protocol.ToolChoice, mode=st.sampled_from(["none", "required"])),
+    "template_options": st.dictionaries(st.text(max_size=3), st.booleans(), max_size=2),
 }
 
 
