@@ -41,6 +41,9 @@ class BatchRunner:
         self.adapters = AdapterBank(model)
         self._samplers: dict[int, RowSampler] = {}
         self._prefills: dict[int, list[Any]] = {}
+        self._started: list[tuple[Sequence, mx.array]] = []
+        """Those of the prefills that have their first token, and join the batch if it was not
+        their last: a long prompt pads all rows, which is much to copy for nothing."""
         self._rows: list[Sequence] = []
         self._cache: list[Any] = []
         self._batched = False
@@ -119,14 +122,8 @@ class BatchRunner:
         """The sequence's first token."""
         sequence = chunk.sequence
         first = sample(self._forward(chunk)[:, -1, :], [self._samplers[sequence.id]])
-        cache = self._prefills.pop(sequence.id)
-        mx.eval(first, [layer.state for layer in cache])
-        if self._rows:
-            self._join([sequence], _as_batch(cache), first)
-        else:
-            self._rows, self._cache, self._next = [sequence], cache, first
-            self._batched = False
-            mx.clear_cache()
+        mx.eval(first, [layer.state for layer in self._prefills[sequence.id]])
+        self._started.append((sequence, first))
         return first
 
     def _prefill_all(self, chunks: Rows[Chunk]) -> mx.array:
@@ -159,8 +156,10 @@ class BatchRunner:
 
         A row alone may get several at once, where a draft model proposed them.
         """
+        self._join_started()
         if not self._rows or self._next is None:
             return []
+        self._leave_batch()
         drafter = self._ready_drafter()
         if drafter is not None:
             return self._decode_drafted(drafter)
@@ -231,20 +230,17 @@ class BatchRunner:
             mx.clear_cache()
 
     def span(self, sequence: Sequence, start: int, stop: int) -> KVSpan:
-        """Tokens ``start`` to ``stop`` of a cacheable model's sequence, in memory of its own.
+        """Tokens ``start`` to ``stop`` of a cacheable model's sequence, to be cut from at once.
 
         ``stop`` is how far the sequence is computed now.
         """
         assert self._layout is not None
         if sequence.id in self._prefills:
-            span = span_of_cache(self._layout, self._prefills[sequence.id], start, stop)
-        elif not self._batched:
-            span = span_of_cache(self._layout, self._cache, start, stop)
-        else:
-            row = self._rows.index(sequence)
-            span = span_of_row(self._layout, self._cache, row, start, stop)
-        span.evaluate()
-        return span
+            return span_of_cache(self._layout, self._prefills[sequence.id], start, stop)
+        if not self._batched:
+            return span_of_cache(self._layout, self._cache, start, stop)
+        row = self._rows.index(sequence)
+        return span_of_row(self._layout, self._cache, row, start, stop)
 
     def remove(self, sequences: Rows[Sequence]) -> None:
         """Free the rows and prefills of these sequences; unknown ones are no error."""
@@ -254,6 +250,7 @@ class BatchRunner:
             self._samplers.pop(sequence_id, None)
             if self._drafter:
                 self._drafter.forget(sequence_id)
+        self._started = [(row, first) for row, first in self._started if row.id not in leaving]
         keep = [i for i, row in enumerate(self._rows) if row.id not in leaving]
         if len(keep) == len(self._rows):
             return
@@ -265,6 +262,23 @@ class BatchRunner:
         for layer in self._cache:
             layer.filter(index)
         self._next = self._next[index]
+
+    def _join_started(self) -> None:
+        for sequence, first in self._started:
+            cache = self._prefills.pop(sequence.id)
+            if self._rows:
+                self._join([sequence], _as_batch(cache), first)
+            else:
+                self._rows, self._cache, self._next = [sequence], cache, first
+                self._batched = False
+                mx.clear_cache()
+        self._started.clear()
+
+    def _leave_batch(self) -> None:
+        """Give the last row of a batch a cache of its own again, unless somebody is about to join."""
+        if self._batched and len(self._rows) == 1 and not self._prefills:
+            self._cache = [layer.extract(0) for layer in self._cache]
+            self._batched = False
 
     def _join(self, sequences: Rows[Sequence], cache: list[Any], first: mx.array) -> None:
         """Let prefilled sequences decode from the next step on."""

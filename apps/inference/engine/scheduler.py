@@ -35,7 +35,7 @@ RETRY_AFTER = 5.0
 
 
 PATIENCE = 60.0
-"""Seconds after which waiting batch work counts as interactive."""
+"""Seconds of waiting after which batch work counts as interactive."""
 
 _SHORT_TOKENS = 64
 """Rests of prompts up to this length are prefilled together."""
@@ -129,8 +129,11 @@ class Scheduler:
         return any(sequence.model == model for sequence in self)
 
     def reserved_tokens(self, model: str) -> int:
-        """KV tokens that the model's running sequences may come to hold."""
-        return sum(row.reserved_tokens for row in self._running.get(model, []))
+        """KV tokens that the model's running sequences may come to hold.
+
+        A batch keeps as many for each row as for its longest: shorter ones are padded.
+        """
+        return _padded(self._running.get(model, []))
 
     def submit(self, sequence: Sequence) -> None:
         if self.queued >= self._limits.max_queue:
@@ -218,7 +221,7 @@ class Scheduler:
                 # All models share the memory: whoever came in now would keep it waiting.
                 return False
             self._line(head).take(head)
-            head.phase = Phase.PREFILL
+            head.take_place(self._clock())
             self._running.setdefault(head.model, []).append(head)
             return True
         return False
@@ -230,7 +233,7 @@ class Scheduler:
         return [*patient, *self._interactive.heads(), *batch[len(patient) :]]
 
     def _gives_way(self, sequence: Sequence) -> bool:
-        return sequence.batch and self._clock() - sequence.submitted_at < PATIENCE
+        return sequence.batch and sequence.waited_until(self._clock()) < PATIENCE
 
     def _has_place(self, sequence: Sequence, gone: Collection[Sequence] = ()) -> bool:
         """Whether its model's batch has a place, or would have without those that are ``gone``."""
@@ -242,8 +245,8 @@ class Scheduler:
         """Whether there is room for its KV, or would be without those that are ``gone``."""
         if self.active == len(gone):
             return True
-        reserved = sum(row.reserved_tokens for row in self._rows(sequence.model, gone))
-        return reserved + sequence.reserved_tokens <= self._kv_budget(sequence.model)
+        rows = [*self._rows(sequence.model, gone), sequence]
+        return _padded(rows) <= self._kv_budget(sequence.model)
 
     def _rows(self, model: str, gone: Collection[Sequence]) -> list[Sequence]:
         return [row for row in self._running.get(model, []) if row not in gone]
@@ -285,7 +288,7 @@ class Scheduler:
 
     def _preempt(self, sequence: Sequence) -> None:
         self._stop_running(sequence)
-        sequence.lose_place()
+        sequence.lose_place(self._clock())
         self._line(sequence).rejoin(sequence)
 
     # ------------------------------------------------------------------------
@@ -307,6 +310,10 @@ class Scheduler:
                 if shared - row.cached >= _WORTH_WAITING_TOKENS:
                     return True
         return False
+
+
+def _padded(rows: Collection[Sequence]) -> int:
+    return len(rows) * max((row.reserved_tokens for row in rows), default=0)
 
 
 def _next_chunk(sequence: Sequence, size: int) -> Chunk:

@@ -19,7 +19,7 @@ import os
 import queue
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,9 +34,9 @@ from apps.inference.engine.prompt_cache.records import (
     CorruptRecord,
     Record,
     RecordHeader,
-    encode_record,
     read_header,
     read_record,
+    record_pieces,
 )
 
 logger = logging.getLogger(__name__)
@@ -207,7 +207,8 @@ class DiskTier:
 
     def save_entry(self, entry: EntryFile) -> None:
         path = self._entry_path(entry.id)
-        self._jobs.put(lambda: self._write(path, encode_entry(entry)))
+        data = encode_entry(entry)
+        self._jobs.put(lambda: self._write(path, [data], len(data)))
 
     def discard_entry(self, entry_id: str, reason: str) -> None:
         """Delete an entry that is whole and of no use: something else was lost."""
@@ -247,24 +248,25 @@ class DiskTier:
     def _write_record(self, record: Record) -> None:
         path, size = self._path(record.header.namespace, record.header.name), 0
         try:
-            data = encode_record(record)
-            if self._write(path, data):
-                size = len(data)
+            size = self._write(path, record_pieces(record), record.body.nbytes)
         finally:
             self._handled_bytes += record.body.nbytes
             self._written.put((record, size))
 
-    def _write(self, path: Path, data: bytes) -> bool:
+    def _write(self, path: Path, pieces: Iterable[bytes | memoryview], about: int) -> int:
+        """Bytes written, ``about`` as many as expected; 0 where there is no room for them."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         free = shutil.disk_usage(self._directory).free
-        if free - len(data) < self._min_free_bytes:
+        if free - about < self._min_free_bytes:
             self._failed_jobs += 1
             logger.warning("prompt cache: %s not written, only %d bytes free", path.name, free)
-            return False
+            return 0
         temporary = path.with_suffix(_TEMPORARY_SUFFIX)
-        temporary.write_bytes(data)
+        with temporary.open("wb") as file:
+            file.writelines(pieces)
+            size = file.tell()
         temporary.replace(path)
-        return True
+        return size
 
     @staticmethod
     def _remove(path: Path) -> None:

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +20,16 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
-from safetensors.numpy import save as save_safetensors
 
 FORMAT_VERSION = 3
 SUFFIX = ".kv"
 
 _DIGEST_BYTES = 32
+_DTYPES = {
+    "<f4": "F32", "<f2": "F16", "<f8": "F64", "|b1": "BOOL",
+    "|i1": "I8", "<i2": "I16", "<i4": "I32", "<i8": "I64",
+    "|u1": "U8", "<u2": "U16", "<u4": "U32", "<u8": "U64",
+}  # fmt: skip
 _MAX_HEADER_BYTES = 64 * 1024 * 1024
 
 
@@ -68,20 +73,44 @@ class Record:
     body: Body
 
 
-def encode_record(record: Record) -> bytes:
+def record_pieces(record: Record) -> Iterator[bytes | memoryview]:
+    """The record's bytes in their order, the numbers as they lie in memory.
+
+    Not by the safetensors library: it would copy them twice while it holds the
+    interpreter lock, and a record may have hundreds of megabytes.
+    """
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    for piece in (_encoded_header(record), *map(_raw, record.body.arrays.values())):
+        digest.update(piece)
+        yield piece
+    yield digest.digest()
+
+
+def _encoded_header(record: Record) -> bytes:
+    """https://huggingface.co/docs/safetensors: a length, then JSON, padded to eight bytes."""
     header = record.header
-    body = save_safetensors(
-        {name: np.ascontiguousarray(array) for name, array in record.body.arrays.items()},
-        metadata={
+    entries: dict[str, object] = {
+        "__metadata__": {
             "version": str(FORMAT_VERSION),
             "namespace": header.namespace,
             "tokens": base64.b64encode(_packed(header.tokens)).decode(),
             "start": str(header.start),
             "checkpoint": str(int(header.checkpoint)),
             "description": record.body.description,
-        },
-    )
-    return body + hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
+        }
+    }
+    at = 0
+    for name, array in record.body.arrays.items():
+        offsets = [at, at := at + array.nbytes]
+        dtype = _DTYPES[array.dtype.str]
+        entries[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": offsets}
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _raw(array: np.ndarray) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def read_header(path: Path) -> RecordHeader:

@@ -73,7 +73,10 @@ class KVSpan:
     def quantized(self, bits: int) -> KVSpan:
         """The same in ``bits`` bits where the head dimension allows it; checkpoints stay."""
         fewer = self._each(lambda part: quantized(part, bits))
-        return KVSpan(self.tokens, fewer, self.checkpoint)
+        span = KVSpan(self.tokens, fewer, self.checkpoint)
+        # Now, or it would be done again for every cut.
+        span.evaluate()
+        return span
 
     def evaluate(self) -> None:
         """Copy now, so that what the span was cut from can be freed."""
@@ -151,9 +154,12 @@ def cache_from_spans(layout: Layout, spans: Sequence[KVSpan], room: int) -> list
 
 
 def span_of_cache(layout: Layout, cache: Sequence[Any], start: int, stop: int) -> KVSpan:
-    """Tokens ``start`` to ``stop`` of one sequence's cache, which is at ``stop`` now."""
+    """Tokens ``start`` to ``stop`` of one sequence's cache, which is at ``stop`` now.
+
+    A view: to be cut from at once, before the sequence goes on.
+    """
     layers = [
-        (_own(part.keys, start, stop), _own(part.values, start, stop))
+        (part.keys[:, :, start:stop, :], part.values[:, :, start:stop, :])
         for part in layout.cuttable(cache)
     ]
     checkpoint = capture(layout.uncuttable(cache)) if layout.has_states else None
@@ -161,13 +167,13 @@ def span_of_cache(layout: Layout, cache: Sequence[Any], start: int, stop: int) -
 
 
 def span_of_row(layout: Layout, cache: Sequence[Any], row: int, start: int, stop: int) -> KVSpan:
-    """Tokens ``start`` to ``stop`` of one row of a batch's cache, which is at ``stop`` now."""
+    """The same of one row of a batch's cache, which is at ``stop`` now."""
     layers: list[LayerKV] = []
     for part in layout.cuttable(cache):
         begin = start + int(part.left_padding[row].item())
         end = begin + stop - start
         keys, values = (array[row : row + 1] for array in (part.keys, part.values))
-        layers.append((_own(keys, begin, end), _own(values, begin, end)))
+        layers.append((keys[:, :, begin:end, :], values[:, :, begin:end, :]))
     others = [part.extract(row) for part in layout.uncuttable(cache)]
     return KVSpan(stop - start, layers, capture(others) if others else None)
 

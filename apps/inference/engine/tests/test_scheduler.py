@@ -104,7 +104,8 @@ def test_clients_take_turns_however_much_one_of_them_asks(scheduler):
     assert modest.phase is not Phase.WAITING
 
 
-def test_a_short_prompt_need_not_wait_for_a_long_one(scheduler):
+def test_a_short_prompt_need_not_wait_for_a_long_one():
+    scheduler = Scheduler(LIMITS, lambda model: 1000)
     make(scheduler, prompt=5 * LIMITS.chunk_tokens, client="long", max_tokens=1)
     turn(scheduler)
     short = make(scheduler, prompt=3, client="short", first=99)
@@ -151,6 +152,18 @@ def test_nobody_of_another_model_takes_the_memory_that_a_request_waits_for():
     assert big.phase is not Phase.WAITING
 
 
+def test_rows_of_a_batch_count_as_long_as_its_longest():
+    scheduler = Scheduler(LIMITS, lambda model: 79)
+    long = make(scheduler, client="long", prompt=20, max_tokens=20)
+    turn(scheduler)
+    short = make(scheduler, client="short", prompt=2, max_tokens=2, first=9)
+    turn(scheduler)
+    assert short.phase is Phase.WAITING
+    scheduler.finish(long)
+    turn(scheduler)
+    assert short.phase is not Phase.WAITING
+
+
 def test_models_take_turns(scheduler):
     make(scheduler, model="a")
     make(scheduler, model="b", client="d")
@@ -195,12 +208,12 @@ def test_batch_work_gives_its_place_to_whoever_waits_for_an_answer():
 
 
 def test_batch_work_keeps_its_place_where_giving_it_up_would_not_help():
-    scheduler = Scheduler(Limits(3, 6, 8, 2), lambda model: BUDGET, clock=Clock())
+    scheduler = Scheduler(Limits(3, 6, 8, 2), lambda model: 85, clock=Clock())
     make(scheduler, client="one", prompt=20, max_tokens=20)
     batch = make(scheduler, client="batch", prompt=4, max_tokens=4, batch=True, first=1)
     for _ in range(5):
         turn(scheduler)
-    make(scheduler, client="big", prompt=20, max_tokens=20, first=2)
+    make(scheduler, client="big", prompt=30, max_tokens=20, first=2)
     assert scheduler.schedule().preempted == ()
     assert batch.phase is Phase.DECODE
 
@@ -217,6 +230,35 @@ def test_batch_work_that_waited_for_long_counts_as_interactive():
     turn(scheduler)
     turn(scheduler)
     assert (batch.phase, interactive.phase) == (Phase.DECODE, Phase.WAITING)
+
+
+def test_batch_work_that_is_answered_for_long_still_gives_way():
+    clock = Clock()
+    scheduler = Scheduler(Limits(1, 6, 8, 2), lambda model: BUDGET, clock=clock)
+    batch = make(scheduler, client="batch", batch=True)
+    turn(scheduler)
+    clock.now = 2 * PATIENCE
+    interactive = make(scheduler, client="person", at=clock.now)
+    turn(scheduler)
+    assert (batch.phase, interactive.phase) == (Phase.WAITING, Phase.DECODE)
+
+
+def test_batch_work_that_gave_way_again_and_again_keeps_its_place_in_the_end():
+    clock = Clock()
+    scheduler = Scheduler(Limits(1, 6, 8, 2), lambda model: BUDGET, clock=clock)
+    batch = make(scheduler, client="batch", batch=True)
+    for _ in range(3):
+        turn(scheduler)
+        assert batch.phase is Phase.DECODE
+        person = make(scheduler, client="person", at=clock.now)
+        turn(scheduler)
+        assert batch.phase is Phase.WAITING
+        clock.now += PATIENCE / 3
+        scheduler.finish(person)
+    turn(scheduler)
+    make(scheduler, client="person", at=clock.now)
+    turn(scheduler)
+    assert batch.phase is Phase.DECODE
 
 
 def test_the_youngest_answer_loses_its_place_where_answers_outgrow_the_budget(monkeypatch):
