@@ -275,7 +275,7 @@ class Engine:
 
 
 def _limits(config: EngineConfig, profile: AcceleratorProfile) -> Limits:
-    # On a CPU a forward pass of 128 tokens takes about a second, and larger
+    # On a CPU a forward pass of 128 tokens takes a third of a second, and larger
     # chunks are no faster; a GPU needs larger ones to be busy.
     chunk = 128 if profile.backend == "cpu" else 1024
     return Limits(config.max_batch, config.max_queue, chunk, chunk // 4)

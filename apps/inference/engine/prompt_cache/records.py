@@ -80,7 +80,9 @@ def record_pieces(record: Record) -> Iterator[bytes | memoryview]:
     interpreter lock, and a record may have hundreds of megabytes.
     """
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-    for piece in (_encoded_header(record), *map(_raw, record.body.arrays.values())):
+    pieces: list[bytes | memoryview] = [_encoded_header(record)]
+    pieces.extend(_raw(array) for array in record.body.arrays.values())
+    for piece in pieces:
         digest.update(piece)
         yield piece
     yield digest.digest()
