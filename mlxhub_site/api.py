@@ -23,8 +23,9 @@ from ninja.parser import Parser
 from ninja.types import DictStrAny
 from pydantic_core import from_json
 
-from apps.inference.api import management, routes
+from apps.inference.api import management, model_routes, routes, text_routes
 from apps.inference.api.boundary import problem_response
+from apps.inference.api.bounds import OutOfBounds
 from apps.inference.api.errors import (
     Problem,
     internal_problem,
@@ -32,11 +33,16 @@ from apps.inference.api.errors import (
     problem_of,
     validation_problem,
 )
+from apps.inference.api.messages import routes as messages
+from apps.inference.api.responses import routes as responses
+from apps.inference.api.responses.errors import ResponsesFault, responses_problem
 from apps.inference.benchmarks import api as benchmarks
 from apps.inference.benchmarks.measuring.errors import BadAddress
 from apps.inference.benchmarks.services import StillActive
 from apps.inference.client import EngineError
 from apps.inference.services import ModelNotFound
+from apps.inference.usage import api as usage
+from apps.inference.usage.tally import current_tally
 from apps.inference.warming import WarmPromptNotFound
 
 logger = logging.getLogger(__name__)
@@ -64,7 +70,9 @@ class HubAPI(NinjaAPI):
 
     def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
         """Every error of every route passes here, and no other place makes it a response."""
-        return problem_response(_problem(request, exc))
+        answer = _problem(request, exc)
+        current_tally().failed(answer.body.error.code)
+        return problem_response(answer, request.path)
 
     @cached_property
     def urls(self) -> tuple[list[URLResolver | URLPattern], str, str]:
@@ -81,14 +89,18 @@ class HubAPI(NinjaAPI):
 
 def _problem(request: HttpRequest, error: Exception | type[Exception]) -> Problem:
     match error:
-        case ModelNotFound() | WarmPromptNotFound() | EngineError():
+        case ModelNotFound() | WarmPromptNotFound() | EngineError() | OutOfBounds():
             return problem_of(error)
         case benchmarks.BenchmarkNotFound():
             return problem(404, str(error), code="benchmark_not_found")
         case StillActive():
             return problem(409, str(error), code="benchmark_active")
+        case ResponsesFault():
+            return responses_problem(error)
         case BadAddress():
             return problem(400, str(error), param="base_url", code="invalid_address")
+        case usage.BadUsageFilter():
+            return problem(400, str(error), param=error.param, code="invalid_filter")
         case ValidationError():
             return validation_problem(error.errors)
         case RequestDataTooBig():
@@ -112,30 +124,35 @@ def _http_problem(error: HttpError) -> Problem:
 
 def _not_found(request: HttpRequest) -> HttpResponse:
     message = f"There is nothing at {request.path}. /v1/docs lists what there is."
-    return problem_response(problem(404, message, code="not_found"))
+    return problem_response(problem(404, message, code="not_found"), request.path)
 
 
 openai_api = HubAPI(
     owns_prefix=True,
     title="MLX Model Hub: OpenAI API",
     version="1",
-    description="OpenAI's chat completions and models, answered on this machine.",
+    description="OpenAI's API and its relatives, answered on this machine.",
     docs_url="/docs",
     openapi_url="/openapi.json",
     urls_namespace="openai",
 )
 openai_api.add_router("", routes.router)
+openai_api.add_router("", text_routes.router)
+openai_api.add_router("", model_routes.router)
+openai_api.add_router("/messages", messages.router)
+openai_api.add_router("/responses", responses.router)
 
 hub_api = HubAPI(
     owns_prefix=True,
     title="MLX Model Hub: API",
     version="1",
-    description="Benchmarks: start, follow, read, delete.",
+    description="Benchmarks: start, follow, read, delete. Usage: what was asked and answered.",
     docs_url="/docs",
     openapi_url="/openapi.json",
     urls_namespace="hub",
 )
 hub_api.add_router("", benchmarks.router)
+hub_api.add_router("", usage.router)
 
 admin_api = HubAPI(
     owns_prefix=False,

@@ -48,13 +48,19 @@ def _answer(client: EngineClient, model: NamedModel, messages: list[protocol.Mes
         sampling=SAMPLING,
         client="cli",
     )
-    text = ""
+    text, thinking = "", False
     try:
         with client.stream(request) as events:
             for event in events:
                 if isinstance(event, protocol.Loading):
                     typer.echo(f"Loading {event.model}", err=True)
+                elif isinstance(event, protocol.Reasoning):
+                    typer.secho(event.text, dim=True, nl=False)
+                    thinking = True
                 elif isinstance(event, protocol.Delta):
+                    if thinking:
+                        typer.echo("\n")
+                        thinking = False
                     text += event.text
                     typer.echo(event.text, nl=False)
     except KeyboardInterrupt:

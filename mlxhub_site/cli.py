@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 from apps.inference.client import EngineClient, EngineError
 from apps.inference.engine import protocol
+from mlxhub_site import keys
 
 if TYPE_CHECKING:
     from apps.inference.services import NamedModel
@@ -214,6 +215,10 @@ def version() -> None:
 def main() -> None:
     """Entry point of the console script."""
     app()
+
+
+# Their commands are in a module of their own.
+app.add_typer(keys.commands, name="keys", callback=lambda: _set_up_django())
 
 
 def _set_up_django() -> None:

@@ -8,6 +8,7 @@ Apps read it as ``django.conf.settings.HUB``. Django's own settings follow from 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,10 +16,24 @@ from typing import Annotated, Literal
 import dj_database_url
 from csp.constants import NONE, SELF
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PACKAGE_DIR = Path(__file__).resolve().parent
+
+
+_ORIGIN = re.compile(r"https?://[^/?#\s@*,]+")
+
+
+def _origins(given: object) -> object:
+    """Origins as browsers send them, from a list with commas."""
+    if not isinstance(given, str):
+        return given
+    origins = tuple(each.strip().rstrip("/").lower() for each in given.split(",") if each.strip())
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is no origin. Write each as http://HOST:PORT.")
+    return origins
 
 
 class HubSettings(BaseSettings):
@@ -77,6 +92,29 @@ class HubSettings(BaseSettings):
     response_cache_ttl_minutes: float = Field(
         default=60, gt=0, description="How long such a response may be repeated."
     )
+    stored_response_days: float = Field(
+        default=30, ge=0, description="How long /v1/responses keeps unused ones; 0: it keeps none."
+    )
+    require_keys: bool | None = Field(
+        default=None,
+        description="Whether every API call needs a key; empty: where other machines may call.",
+    )
+    tenant_isolation: bool = Field(
+        default=False, description="Each API key meets only the cached prompts of its own requests."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
+        default=(), description="Web pages that may call /v1, as origins with commas between them."
+    )
+    usage_days: int = Field(
+        default=90, ge=0, description="How long records of requests are kept; 0: for ever."
+    )
+    log_prompts: bool = Field(
+        default=False, description="Keep the text of API requests and answers in their records."
+    )
+    max_messages: int = Field(default=5000, ge=1, description="Messages of one conversation.")
+    max_prompt_characters: int = Field(
+        default=2_000_000, ge=1, description="Characters of one prompt."
+    )
     hf_endpoint: str = Field(
         default="https://huggingface.co",
         pattern=r"^https?://\S+$",
@@ -89,6 +127,11 @@ class HubSettings(BaseSettings):
         description="Access token for gated and private repositories; empty: the one that "
         "`hf auth login` stored. `HF_TOKEN` works too.",
     )
+
+    @property
+    def keys_required(self) -> bool:
+        """Whether an API call needs a key."""
+        return self.is_open if self.require_keys is None else self.require_keys
 
     @property
     def is_open(self) -> bool:
@@ -157,6 +200,9 @@ INSTALLED_APPS = [
     "template_partials",
     "huey.contrib.djhuey",
     "apps.models",
+    "apps.inference.keys",
+    "apps.inference.api.responses",
+    "apps.inference.usage",
     "apps.inference",
     "apps.playground",
     "apps.discovery",
@@ -165,6 +211,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "apps.inference.api.boundary.ApiBoundaryMiddleware",
+    "apps.inference.api.access.AccessMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -17,6 +17,8 @@ urlpatterns = [
     path("models/", include("apps.models.urls")),
     path("engine/", include("apps.inference.urls")),
     path("benchmarks/", include("apps.inference.benchmarks.urls")),
+    path("usage/", include("apps.inference.usage.urls")),
+    path("keys/", include("apps.inference.keys.urls")),
     path("system/", include("apps.system.urls")),
     path("api/", hub_api.urls),
     path("v1/", openai_api.urls),

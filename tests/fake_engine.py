@@ -18,7 +18,9 @@ a running FakeEngine that ``settings.HUB`` points to.
 from __future__ import annotations
 
 import asyncio
+import base64
 import shutil
+import struct
 import tempfile
 import threading
 import time
@@ -40,7 +42,10 @@ from apps.inference.engine.protocol import (
     CacheEntry,
     CacheStats,
     Delta,
+    Detokenize,
     Done,
+    Embed,
+    Embedded,
     ErrorCode,
     EvictCache,
     Evicted,
@@ -60,9 +65,13 @@ from apps.inference.engine.protocol import (
     Prompt,
     ResetPeakMemory,
     Status,
+    Text,
     Timings,
+    Tokenize,
+    Tokens,
     UnloadModel,
     Usage,
+    Vectors,
     Warm,
     Warmed,
     decode_request,
@@ -115,28 +124,50 @@ class Call:
 
 
 def reply(
-    *pieces: str | Gate | HangUp | Hang,
+    *pieces: str | Step,
     prompt_tokens: int = 12,
     cached_tokens: int = 0,
-    finish_reason: Literal["stop", "length"] = "stop",
+    marked_tokens: int = 0,
+    reasoning_tokens: int = 0,
+    finish_reason: Literal["stop", "length", "tool_calls"] = "stop",
+    stop_string: str | None = None,
 ) -> list[Step]:
-    """A whole answer: one Delta for each piece of text; gates stay where they stand."""
+    """A whole answer: one Delta for each piece of text; other steps stay where they stand."""
     steps: list[Step] = [
-        Prompt(prompt_tokens=prompt_tokens, cached_tokens=cached_tokens),
+        Prompt(
+            prompt_tokens=prompt_tokens, cached_tokens=cached_tokens, marked_tokens=marked_tokens
+        ),
         Prefill(done=prompt_tokens, total=prompt_tokens),
     ]
     steps += [Delta(text=piece) if isinstance(piece, str) else piece for piece in pieces]
     tokens = sum(isinstance(piece, str) for piece in pieces)
     usage = Usage(
-        prompt_tokens=prompt_tokens, completion_tokens=tokens, cached_tokens=cached_tokens
+        prompt_tokens=prompt_tokens,
+        completion_tokens=tokens,
+        cached_tokens=cached_tokens,
+        reasoning_tokens=reasoning_tokens,
     )
     timings = Timings(queued=0.0, time_to_first_token=0.05, decode=0.2, tokens_per_second=20.0)
-    steps.append(Done(finish_reason=finish_reason, usage=usage, timings=timings))
+    done = Done(finish_reason=finish_reason, stop_string=stop_string, usage=usage, timings=timings)
+    steps.append(done)
     return steps
 
 
 def failure(code: ErrorCode, message: str = "It failed.", retry_after: float | None = None) -> Step:
     return Failed(code=code, message=message, retry_after=retry_after)
+
+
+def vectors(*each: Sequence[float]) -> list[Step]:
+    """What an embedding call gets, in two parts and out of order."""
+    encoded = [base64.b64encode(struct.pack(f"<{len(v)}f", *v)).decode() for v in each]
+    order = range(len(encoded) - 1, -1, -1)
+    parts = [tuple(order[:1]), tuple(order[1:])]
+    steps: list[Step] = [
+        Vectors(indexes=part, vectors=tuple(encoded[index] for index in part))
+        for part in parts
+        if part
+    ]
+    return [*steps, Embedded(prompt_tokens=3 * len(encoded), dimensions=len(each[0]))]
 
 
 def cache_entry(entry_id: str, **fields: Any) -> CacheEntry:
@@ -314,6 +345,13 @@ class FakeEngine:
                 return reply("Hello", " world")
             case Warm():
                 return self._warm(request)
+            case Tokenize():
+                said = request.text or "".join(each.content for each in request.messages)
+                return [Tokens(tokens=tuple(said.encode()), strings=tuple(said))]
+            case Detokenize():
+                return [Text(text=bytes(request.tokens).decode())]
+            case Embed():
+                return vectors(*([len(each), 1.0] for each in request.inputs))
             case LoadModel():
                 model = self._load(request.model)
                 return [Loading(model=request.model.name), ModelReady(model=model, seconds=0.1)]

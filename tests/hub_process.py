@@ -34,7 +34,7 @@ class HubProcess:
         """``settings``: environment variables of the hub beside MLXHUB_HOME."""
         self.home = home
         self._settings = dict(settings or {})
-        self.port = _free_port()
+        self.port = free_port()
         self.output: list[str] = []
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -133,7 +133,7 @@ def until(condition: Callable[[], T], *, seconds: float = 60.0) -> T:
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -32,6 +32,8 @@ _PATTERNS = (
     "NOTICE*",
 )
 _TEMPLATES = "additional_chat_templates/"
+_POOLING = re.compile(r"\d+_Pooling/config\.json")
+"""Says how an embedding model makes one vector of many states."""
 _CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -40,7 +42,7 @@ class RemoteFile:
     """A file as the repository's listing promises it."""
 
     name: str
-    """Path in the repository; a plain name, or one below additional_chat_templates."""
+    """Path in the repository; a plain name, or one in one of the folders that models have."""
     size: int
     """Bytes."""
     checksum: str
@@ -109,6 +111,8 @@ def needed(files: Iterable[RemoteFile]) -> tuple[RemoteFile, ...]:
 def _is_needed(name: str) -> bool:
     if name.startswith(_TEMPLATES):
         return _is_plain(name.removeprefix(_TEMPLATES)) and name.endswith(".jinja")
+    if _POOLING.fullmatch(name):
+        return True
     return _is_plain(name) and any(fnmatchcase(name, pattern) for pattern in _PATTERNS)
 
 

@@ -22,8 +22,9 @@ from apps.inference.engine.protocol import (
     Ok,
     PinCache,
 )
+from apps.inference.keys.caller import permitted
 from apps.inference.models import PromptCacheEntry
-from apps.models.models import Adapter, LocalModel
+from apps.models.models import Adapter, LocalModel, LocalModelQuerySet
 
 GLANCE_TIMEOUT = 2.5
 """Seconds to wait for what the engine answers at once, whatever it is busy with."""
@@ -34,6 +35,10 @@ TURN_TIMEOUT = 30.0
 
 class ModelNotFound(Exception):
     """The registry has no such model or adapter; the message says how to get one."""
+
+
+class ModelUnsuitable(ModelNotFound):
+    """The model is there, but is not of the kind that the call needs."""
 
 
 @dataclass(frozen=True)
@@ -97,25 +102,53 @@ def spec_for(model: LocalModel) -> ModelSpec:
     )
 
 
+def known_models() -> LocalModelQuerySet:
+    """The models that a call may name: its API key may be for some of them only."""
+    return permitted(LocalModel.objects.all())
+
+
 def all_models() -> list[NamedModel]:
     """Everything that a call may name: each model, followed by the adapters over it."""
     named = []
-    for model in LocalModel.objects.prefetch_related("adapters"):
+    for model in known_models().prefetch_related("adapters"):
         named.append(NamedModel(model))
         named += [NamedModel(model, adapter) for adapter in model.adapters.all()]
     return named
 
 
-def resolve_model(name: str) -> NamedModel:
-    """The model of this name or hub repository id; ``:`` and an adapter's name may follow.
+def embedding_model(name: str) -> NamedModel:
+    """As ``resolve_model``, for a model that makes vectors. Raises ModelNotFound."""
+    named = find_model(name)
+    if not named.model.embeds:
+        raise ModelUnsuitable(
+            f"{named.name} generates text and makes no vectors. Name an embedding model; "
+            "/v1/models says which they are."
+        )
+    return named
 
-    Raises ModelNotFound.
+
+def resolve_model(name: str) -> NamedModel:
+    """The model of this name, alias or hub repository id, for generating text.
+
+    ``:`` and an adapter's name may follow. Raises ModelNotFound, or ModelUnsuitable for a
+    model that makes vectors.
     """
+    named = find_model(name)
+    if named.model.embeds:
+        raise ModelUnsuitable(
+            f"{named.name} is an embedding model: it makes vectors and writes no text. Name "
+            "another one, or send the text to /v1/embeddings."
+        )
+    return named
+
+
+def find_model(name: str) -> NamedModel:
+    """As ``resolve_model``, for a model of any kind."""
     base, colon, adapter_name = name.partition(":")
     # With its draft: whoever asks the engine may not be able to wait for the database.
-    model = LocalModel.objects.named(base).select_related("draft").order_by("created_at").first()
+    model = known_models().named(base).select_related("draft").first()
     if model is None:
-        known = ", ".join(LocalModel.objects.order_by("slug").values_list("slug", flat=True))
+        known = ", ".join(known_models().order_by("slug").values_list("slug", flat=True))
         raise ModelNotFound(
             f"The model {base!r} is not on this hub. "
             f"Get it with `mlx-hub pull {shlex.quote(base)}`, or name one that is here: "
@@ -137,7 +170,7 @@ def resolve_model(name: str) -> NamedModel:
 
 def default_model() -> NamedModel:
     """The model for calls that name none: the one that came first. Raises ModelNotFound."""
-    model = LocalModel.objects.select_related("draft").order_by("created_at").first()
+    model = known_models().writing().select_related("draft").order_by("created_at").first()
     if model is None:
         raise ModelNotFound("There is no model on this hub yet. Get one with `mlx-hub pull NAME`.")
     return NamedModel(model)

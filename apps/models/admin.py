@@ -18,6 +18,7 @@ class LocalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = (
         "name",
         "slug",
+        "kind",
         "architecture",
         "quantization",
         "size",
@@ -25,13 +26,15 @@ class LocalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "pinned",
         "created_at",
     )
-    list_filter = ("source", "pinned", "architecture", "quantization", "license")
-    search_fields = ("name", "slug", "repo_id", "digest", "path")
+    list_filter = ("kind", "source", "pinned", "architecture", "quantization", "license")
+    search_fields = ("name", "slug", "alias", "repo_id", "digest", "path")
     readonly_fields = (
         "slug",  # names the model's folder, and callers know it
         "path",
         "source",
         "digest",
+        "kind",
+        "knows_tools",
         "architecture",
         "parameters",
         "quantization",
@@ -50,6 +53,8 @@ class LocalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                     "path",
                     "source",
                     "digest",
+                    "kind",
+                    "knows_tools",
                     "architecture",
                     "parameters",
                     "quantization",

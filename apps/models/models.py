@@ -18,10 +18,26 @@ validate_slug = RegexValidator(
 )
 
 
+# Clients may insist on names of their own, such as "openai/gpt-4o-mini".
+validate_alias = RegexValidator(
+    r"^[A-Za-z0-9][A-Za-z0-9._/-]*\Z",
+    "Use letters, digits, dots, dashes, underscores and slashes; start with a letter or digit.",
+)
+
+
 class LocalModelQuerySet(models.QuerySet["LocalModel"]):
     def named(self, name: str) -> LocalModelQuerySet:
-        """Models that ``name`` may stand for: a slug or a hub repository id."""
-        return self.filter(models.Q(slug=name) | models.Q(repo_id=name))
+        """Models that ``name`` may stand for: a slug, an alias or a hub repository id."""
+        return self.filter(
+            models.Q(slug=name) | models.Q(alias=name) | models.Q(repo_id=name)
+        ).order_by(
+            models.Case(models.When(slug=name, then=0), models.When(alias=name, then=1), default=2),
+            "created_at",
+        )
+
+    def writing(self) -> LocalModelQuerySet:
+        """Models that generate text."""
+        return self.exclude(kind=LocalModel.Kind.EMBEDDING)
 
     def matching(self, text: str) -> LocalModelQuerySet:
         """Models whose name, slug, architecture or repository holds ``text``."""
@@ -33,8 +49,8 @@ class LocalModelQuerySet(models.QuerySet["LocalModel"]):
         )
 
     def drafts_for(self, model: LocalModel) -> LocalModelQuerySet:
-        """Models that may draft for ``model``: the smaller ones."""
-        return self.exclude(pk=model.pk).filter(parameters__lt=model.parameters)
+        """Models that may draft for ``model``: the smaller ones that write text."""
+        return self.writing().exclude(pk=model.pk).filter(parameters__lt=model.parameters)
 
 
 class LocalModel(models.Model):
@@ -46,6 +62,11 @@ class LocalModel(models.Model):
         FOLDER = "folder", "local folder"
         HUB = "hub", "Hugging Face"
 
+    class Kind(models.TextChoices):
+        CHAT = "chat", "chat"
+        COMPLETION = "completion", "text completion"
+        EMBEDDING = "embedding", "embedding"
+
     slug = models.CharField(max_length=120, unique=True, validators=[validate_slug])
     name = models.CharField(max_length=200)
     path = models.CharField(max_length=1000, help_text="Folder with config.json and safetensors.")
@@ -53,6 +74,15 @@ class LocalModel(models.Model):
     repo_id = models.CharField(max_length=200, blank=True, db_index=True)
     digest = models.CharField(
         max_length=80, help_text="Content digest of weights, tokenizer and chat template."
+    )
+    kind = models.CharField(
+        max_length=16,
+        choices=Kind,
+        default=Kind.CHAT,
+        help_text="What the model is for, as its files say.",
+    )
+    knows_tools = models.BooleanField(
+        default=False, help_text="Whether its chat template has a place for tools."
     )
     architecture = models.CharField(max_length=60, help_text="config.json's model_type.")
     parameters = models.BigIntegerField(help_text="Number of weights.")
@@ -63,6 +93,14 @@ class LocalModel(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     # How the engine is to serve it.
+    alias = models.CharField(
+        max_length=120,
+        unique=True,
+        null=True,
+        blank=True,
+        validators=[validate_alias],
+        help_text="Another name that API calls may use, such as the one a client insists on.",
+    )
     pinned = models.BooleanField(
         "keep loaded",
         default=False,
@@ -100,8 +138,20 @@ class LocalModel(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def embeds(self) -> bool:
+        """Whether it makes vectors, and no text."""
+        return self.kind == self.Kind.EMBEDDING
+
     def clean(self) -> None:
-        """Refuse a draft that can't propose tokens for this model, as far as the files tell."""
+        """Refuse an alias that is another model's name, and a draft that does not fit.
+
+        Whether a draft can propose tokens for this model is told as far as the files tell.
+        """
+        if self.alias and LocalModel.objects.exclude(pk=self.pk).named(self.alias).exists():
+            raise ValidationError(
+                {"alias": f"Another model is called {self.alias} already. Choose another name."}
+            )
         if self.draft is None:
             return
         if self.draft == self:

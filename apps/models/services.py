@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, Q
 
 from apps.models import landing
 from apps.models.errors import InvalidName, ModelInUse, NameTaken
@@ -29,7 +29,7 @@ from apps.models.signals import serving_changed
 Progress = Callable[[str, float], None]
 """Called with what is being done and how far along it is, from 0.0 to 1.0."""
 
-SERVING_FIELDS = ("pinned", "ttl_minutes", "draft")
+SERVING_FIELDS = ("alias", "pinned", "ttl_minutes", "draft")
 """What a model's row says of how the engine is to serve it."""
 
 STARTER_SLUG = "smollm2-135m-instruct"
@@ -226,6 +226,8 @@ def _measured(files: Path, progress: Progress | None) -> dict[str, Any]:
         "size_bytes": facts.size_bytes,
         "context_length": facts.context_length,
         "license": facts.license,
+        "kind": facts.kind,
+        "knows_tools": facts.knows_tools,
     }
 
 
@@ -250,7 +252,8 @@ def _enter(
 def require_free(slug: str, path: Path) -> None:
     """Raises InvalidName for a malformed slug, NameTaken for one of another folder's."""
     _require_valid(slug, "a model's")
-    if LocalModel.objects.filter(slug=slug).exclude(path=str(path)).exists():
+    others = LocalModel.objects.exclude(path=str(path))
+    if others.filter(Q(slug=slug) | Q(alias=slug)).exists():
         raise NameTaken(_taken(slug))
 
 

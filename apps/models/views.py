@@ -94,9 +94,9 @@ def _page(request: HttpRequest, selected: LocalModel | None = None) -> dict[str,
 
 
 def _pane(request: HttpRequest, selected: LocalModel | None) -> dict[str, Any]:
-    chat_url = request.build_absolute_uri("/v1/chat/completions")
+    api_url = request.build_absolute_uri("/v1")
     form = ServingForm(instance=selected) if selected is not None else None
-    return {"selected": selected, "chat_url": chat_url, "serving_form": form}
+    return {"selected": selected, "api_url": api_url, "serving_form": form}
 
 
 @require_safe

@@ -21,6 +21,7 @@ from django.db import DatabaseError, connection
 from apps.inference.client import EngineClient, EngineError, EngineUnavailable, EventStream
 from apps.inference.engine import protocol
 from apps.playground.models import Message
+from apps.playground.rendering import THINKING
 from apps.playground.transcript import Progress, Transcript
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,8 @@ class RunningAnswer:
         self._stream: EventStream | None = None
         self._started_at = 0.0
         self._heard = False
+        self._thinking = False
+        """Whether the text so far ends in thoughts, which are marked in it."""
         # The writer's alone until ``_written`` is set, the keeper's after that.
         self._outcome = Outcome()
         self._written = threading.Event()
@@ -127,12 +130,19 @@ class RunningAnswer:
                 self.transcript.advance(Progress("reading", cached, total))
             case protocol.Prefill(done=done, total=total):
                 self.transcript.advance(Progress("reading", done, total))
+            case protocol.Reasoning(text=text):
+                self._say(text if self._thinking else f"{THINKING[0]}{text}")
+                self._thinking = True
             case protocol.Delta(text=text):
-                if self._outcome.ttft is None:
-                    self._outcome.ttft = time.monotonic() - self._started_at
-                self.transcript.append(text)
+                self._say(f"{THINKING[1]}\n\n{text}" if self._thinking else text)
+                self._thinking = False
             case protocol.Done():
                 self._measure(event)
+
+    def _say(self, text: str) -> None:
+        if self._outcome.ttft is None:
+            self._outcome.ttft = time.monotonic() - self._started_at
+        self.transcript.append(text)
 
     def _measure(self, done: protocol.Done) -> None:
         self._outcome.finish_reason = done.finish_reason

@@ -76,7 +76,9 @@ class SettingsForm(_ConversationForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        cast("forms.ModelChoiceField[LocalModel]", self.fields["model"]).empty_label = None
+        model = cast("forms.ModelChoiceField[LocalModel]", self.fields["model"])
+        model.empty_label = None
+        model.queryset = LocalModel.objects.writing()
         adapter = cast("forms.ModelChoiceField[Adapter]", self.fields["adapter"])
         adapter.queryset = Adapter.objects.select_related("base")
         adapter.empty_label = "None"

@@ -35,11 +35,11 @@ def fresh_conversation(request: HttpRequest) -> Conversation:
     ``?model`` is a model's slug; a colon and an adapter's may follow.
     """
     slug, _, adapter = request.GET.get("model", "").partition(":")
-    named = LocalModel.objects.filter(slug=slug).first()
+    named = LocalModel.objects.writing().filter(slug=slug).first()
     if named is not None:
         return Conversation(model=named, adapter=Adapter.objects.named(named, adapter).first())
     last = Conversation.objects.select_related("model").exclude(model=None).first()
-    return Conversation(model=last.model if last else LocalModel.objects.first())
+    return Conversation(model=last.model if last else LocalModel.objects.writing().first())
 
 
 def render_page(
@@ -56,7 +56,7 @@ def render_page(
         "message_form": MessageForm(initial={"content": request.GET.get("prompt", "")}),
         "settings_form": SettingsForm(instance=chat),
         "examples": EXAMPLES,
-        "has_models": LocalModel.objects.exists(),
+        "has_models": LocalModel.objects.writing().exists(),
     }
     return render(request, "playground/chat.html", context | extra, status=status)
 

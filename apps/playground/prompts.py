@@ -9,6 +9,7 @@ from apps.inference.engine import protocol
 from apps.inference.services import NamedModel
 from apps.models.models import LocalModel
 from apps.playground.models import Conversation, Message
+from apps.playground.rendering import split_thinking
 
 CLIENT = "playground"
 """Name under which the engine's fair queue knows these calls."""
@@ -45,6 +46,13 @@ def _messages(system_prompt: str, branch: Sequence[Message]) -> tuple[protocol.M
         messages.append(protocol.Message(role="system", content=system_prompt))
     said = [message for message in branch if message.content]
     for role, turns in groupby(said, key=lambda message: message.role):
-        content = "\n\n".join(turn.content for turn in turns)
-        messages.append(protocol.Message.model_validate({"role": role, "content": content}))
+        messages.append(_message(role, "\n\n".join(turn.content for turn in turns)))
     return tuple(messages)
+
+
+def _message(role: str, text: str) -> protocol.Message:
+    """Thoughts go back apart from the answer: the model's template says what becomes of them."""
+    thoughts, content = split_thinking(text) if role == Message.Role.ASSISTANT else ("", text)
+    return protocol.Message.model_validate(
+        {"role": role, "content": content, "reasoning": thoughts}
+    )

@@ -50,6 +50,9 @@ _PYGMENTS = HtmlFormatter(nowrap=True, classprefix="hl-")
 _LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
 _EMPTY_HEADING = re.compile(r"<(h[1-6])></\1>")
 _NEWLINE = re.compile(r"\r\n?|\n")
+THINKING = ("<think>", "</think>")
+"""What stands around thoughts in an answer's stored text."""
+
 _THINKING = re.compile(r"\s*(?:<think>)?(?P<thinking>.*?)(?:</think>|\Z)", re.DOTALL)
 
 

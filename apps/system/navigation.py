@@ -29,5 +29,7 @@ SECTIONS = (
     Section("Playground", "playground:home", "chat", "p"),
     Section("Models", "models:list", "cube", "m"),
     Section("Benchmarks", "benchmarks:home", "chart", "b"),
+    Section("Usage", "usage:home", "meter", "u"),
+    Section("Keys", "keys:home", "key", "k"),
     Section("System", "system:overview", "pulse", "s"),
 )

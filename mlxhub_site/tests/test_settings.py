@@ -36,3 +36,30 @@ def test_a_port_that_a_browser_could_not_open_is_refused(
     monkeypatch.setenv("MLXHUB_PORT", port)
     with pytest.raises(ValidationError):
         HubSettings()
+
+
+def test_origins_are_read_from_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLXHUB_CORS_ORIGINS", "https://App.example/, http://localhost:3000")
+    assert HubSettings().cors_origins == ("https://app.example", "http://localhost:3000")
+
+
+@pytest.mark.parametrize("wrong", ["*", "app.example", "https://a.example/path", "null"])
+def test_what_is_no_origin_stops_the_start(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("MLXHUB_CORS_ORIGINS", wrong)
+    with pytest.raises(ValidationError, match="is no origin"):
+        HubSettings()
+
+
+@pytest.mark.parametrize(
+    ("host", "require_keys", "required"),
+    [
+        ("127.0.0.1", None, False),
+        ("0.0.0.0", None, True),
+        ("127.0.0.1", True, True),
+        ("0.0.0.0", False, False),
+    ],
+)
+def test_keys_are_required_where_other_machines_may_call_or_the_owner_says_so(
+    host: str, require_keys: bool | None, required: bool
+) -> None:
+    assert HubSettings(host=host, require_keys=require_keys).keys_required is required

@@ -32,8 +32,8 @@ function axis(unit) {
     font: "11px system-ui",
     grid,
     ticks: grid,
-    ...(unit
-      ? { size: 72, values: (plot, ticks) => ticks.map((tick) => `${tick.toLocaleString("en")} ${unit}`) }
+    ...(unit !== undefined
+      ? { size: 72, values: (plot, ticks) => ticks.map((tick) => `${tick.toLocaleString("en")} ${unit}`.trim()) }
       : { values: times }),
   };
 }

@@ -4,7 +4,8 @@ The hub has one owner and, on loopback, no password. Any web page may send
 requests to 127.0.0.1, so a request that changes something must not come from a
 foreign page, and none may come under a foreign name (DNS rebinding: the page's
 own name, made to point here). Programs send neither Origin nor Sec-Fetch-Site
-and pass. No CORS header is ever sent, so a preflight ends in a refusal too.
+and pass. Pages that the owner named pass too (``cors``); to others no CORS header
+is ever sent, so their preflight ends in a refusal as well.
 
 https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site
 """
@@ -19,7 +20,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonR
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
+from apps.inference.api import cors
+from apps.inference.api.bounds import MAX_HEADER_BYTES
 from apps.inference.api.errors import Problem, problem
+from apps.inference.api.messages.errors import body_of, speaks_anthropic, status_of
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 OWN_FETCH_SITES = frozenset({"same-origin", "none"})
@@ -33,38 +37,60 @@ class ApiBoundaryMiddleware(MiddlewareMixin):
     """Refuses foreign hosts and foreign pages; gives 405 the API's error shape."""
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
-        refusal = _foreign_host(request)
-        return problem_response(refusal) if refusal else None
+        refusal = _foreign_host(request) or _long_headers(request)
+        return problem_response(refusal, request.path) if refusal else None
 
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponse | None:
+        if cors.allowed_origin(request) is not None:
+            return cors.preflight(request)
         refusal = _foreign_page(request) if _is_api(request) else None
-        return problem_response(refusal) if refusal else None
+        return problem_response(refusal, request.path) if refusal else None
 
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        if not isinstance(response, HttpResponseNotAllowed) or not _is_api(request):
-            return response
-        allowed = response["Allow"]
-        answer = problem_response(
-            problem(
-                405,
-                f"{request.method} does not work on {request.path}. It takes {allowed}.",
-                code="method_not_allowed",
-            )
-        )
-        answer["Allow"] = allowed
-        return answer
+        if isinstance(response, HttpResponseNotAllowed) and _is_api(request):
+            response = _not_allowed(request, response)
+        cors.tell(request, response)
+        return response
 
 
-def problem_response(it: Problem) -> JsonResponse:
-    """A Problem as an HTTP response."""
-    response = JsonResponse(it.body.model_dump(), status=it.status)
+def problem_response(it: Problem, path: str = "") -> JsonResponse:
+    """A Problem as an HTTP response, in the dialect that is spoken at ``path``."""
+    if speaks_anthropic(path):
+        response = JsonResponse(body_of(it).model_dump(), status=status_of(it))
+    else:
+        response = JsonResponse(it.body.model_dump(), status=it.status)
     if it.retry_after is not None:
         response["Retry-After"] = str(it.retry_after)
     return response
+
+
+def _not_allowed(request: HttpRequest, response: HttpResponseNotAllowed) -> JsonResponse:
+    allowed = response["Allow"]
+    answer = problem_response(
+        problem(
+            405,
+            f"{request.method} does not work on {request.path}. It takes {allowed}.",
+            code="method_not_allowed",
+        ),
+        request.path,
+    )
+    answer["Allow"] = allowed
+    return answer
+
+
+def _long_headers(request: HttpRequest) -> Problem | None:
+    size = sum(len(name) + len(value) for name, value in request.headers.items())
+    if size <= MAX_HEADER_BYTES:
+        return None
+    return problem(
+        431,
+        f"The request's headers have {size:,} bytes; at most {MAX_HEADER_BYTES:,} are taken.",
+        code="request_headers_too_large",
+    )
 
 
 def _is_api(request: HttpRequest) -> bool:

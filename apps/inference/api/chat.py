@@ -8,14 +8,13 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
 
-from apps.inference.api.schemas.chat_request import ChatCompletionRequest
+from pydantic import JsonValue
+
+from apps.inference.api.schemas.chat_request import ChatCompletionRequest, ChatMessage
+from apps.inference.api.schemas.tools import engine_choice
 from apps.inference.engine.protocol import Generate, Grammar, Message, Sampling
 from apps.inference.services import NamedModel
-
-GREEDY_TOP_P = 1e-6
-"""OpenAI allows top_p 0; the smallest nucleus there is holds one token."""
 
 _SEEDS = 2**64
 
@@ -37,7 +36,10 @@ def chat_call(payload: ChatCompletionRequest, model: NamedModel, *, client: str)
     first = Generate(
         model=model.spec,
         adapter=model.adapter_spec,
-        messages=tuple(Message(role=each.role, content=each.text) for each in payload.messages),
+        messages=tuple(engine_message(each) for each in payload.messages),
+        tools=tuple(tool.as_tool for tool in payload.tools or ()),
+        tool_choice=engine_choice(payload.tool_choice, parallel=payload.parallel_tool_calls),
+        template_options=_template_options(payload),
         sampling=_sampling(payload),
         client=client,
         priority=payload.priority or ("batch" if payload.service_tier == "flex" else "interactive"),
@@ -46,28 +48,33 @@ def chat_call(payload: ChatCompletionRequest, model: NamedModel, *, client: str)
     )
     options = payload.stream_options
     return ChatCall(
-        tuple(_variant(first, index) for index in range(payload.n or 1)),
+        tuple(variant(first, index) for index in range(payload.n or 1)),
         model.name,
         include_usage=bool(options and options.include_usage),
     )
 
 
+def engine_message(message: ChatMessage) -> Message:
+    """The message as the engine takes it."""
+    return Message(
+        role=message.role,
+        content=message.text,
+        reasoning=message.reasoning_content or "",
+        tool_calls=tuple(call.as_call for call in message.tool_calls or ()),
+        tool_call_id=message.tool_call_id,
+        name=message.name if message.role == "tool" else None,
+    )
+
+
+def _template_options(payload: ChatCompletionRequest) -> dict[str, JsonValue]:
+    effort = payload.reasoning_effort
+    told: dict[str, JsonValue] = {} if effort is None else {"reasoning_effort": effort}
+    return told | (payload.chat_template_kwargs or {})
+
+
 def _sampling(payload: ChatCompletionRequest) -> Sampling:
-    given: dict[str, Any] = {
-        "temperature": payload.temperature,
-        "top_p": None if payload.top_p is None else max(payload.top_p, GREEDY_TOP_P),
-        "top_k": payload.top_k,
-        "min_p": payload.min_p,
-        "presence_penalty": payload.presence_penalty,
-        "frequency_penalty": payload.frequency_penalty,
-        "repetition_penalty": payload.repetition_penalty,
-    }
-    return Sampling(
-        **{name: value for name, value in given.items() if value is not None},
-        logit_bias={int(token): bias for token, bias in (payload.logit_bias or {}).items()},
-        seed=payload.seed,
+    return payload.sampling(
         max_tokens=payload.max_completion_tokens or payload.max_tokens,
-        stop=tuple(payload.stop),
         logprobs=(payload.top_logprobs or 0) if payload.logprobs else None,
         grammar=_grammar(payload),
     )
@@ -79,7 +86,7 @@ def _grammar(payload: ChatCompletionRequest) -> Grammar | None:
     return payload.response_format.grammar if payload.response_format else None
 
 
-def _variant(request: Generate, index: int) -> Generate:
+def variant(request: Generate, index: int) -> Generate:
     """The request for the ``index``-th answer: with a seed of its own, where there is one."""
     seed = request.sampling.seed
     if seed is None or index == 0:

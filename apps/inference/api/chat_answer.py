@@ -13,28 +13,40 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any
 
 from apps.inference.api import sse
+from apps.inference.api.answer_parts import Answer, Called, Said, Thought
 from apps.inference.api.chat import ChatCall
 from apps.inference.api.errors import ErrorResponse, internal_problem, problem_of
 from apps.inference.api.generation import Numbered, answers
 from apps.inference.api.schemas.chat_completion import (
     AssistantMessage,
+    CalledFunction,
     ChatCompletion,
     Choice,
     ChoiceLogprobs,
     ChoiceTimings,
+    CompletionTokensDetails,
     CompletionUsage,
     PromptTokensDetails,
     SpeculationFigures,
     TokenLogprob,
+    ToolCall,
     TopLogprob,
 )
 from apps.inference.client import AsyncEngineClient, EngineError
 from apps.inference.engine import protocol
-from apps.inference.engine.protocol import Delta, Done, Prefill, Prompt, Usage
+from apps.inference.engine.protocol import (
+    Delta,
+    Done,
+    Prefill,
+    Prompt,
+    Reasoning,
+    ToolCallArguments,
+    ToolCallStart,
+    Usage,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -45,49 +57,48 @@ LEAST_LOGPROB = -9999.0
 """OpenAI's figure for a token that can't come; JSON has no infinity."""
 
 
-@dataclass
-class _Answer:
-    """One answer as it grows."""
-
-    pieces: list[str] = field(default_factory=list)
-    logprobs: list[TokenLogprob] = field(default_factory=list)
-    done: Done | None = None
-
-
 async def complete(engine: AsyncEngineClient, call: ChatCall) -> tuple[ChatCompletion, bool]:
     """The whole answer at once, and whether the response cache gave it. Raises EngineError."""
-    grown = [_Answer() for _ in call.requests]
+    grown = [Answer() for _ in call.requests]
     async with answers(engine, call.requests) as events:
         async for index, event in events:
-            if isinstance(event, Delta):
-                grown[index].pieces.append(event.text)
-                grown[index].logprobs += _logprobs(event)
-            elif isinstance(event, Done):
-                grown[index].done = event
-    ended = [answer.done for answer in grown if answer.done is not None]
-    if len(ended) < len(grown):
-        raise _unfinished()
+            grown[index].hear(event)
+    ended = [answer.ended for answer in grown]
     completion = ChatCompletion(
         id=call.id,
         created=call.created,
         model=call.model,
-        choices=[
-            _choice(call, index, answer, done)
-            for index, (answer, done) in enumerate(zip(grown, ended, strict=True))
-        ],
+        choices=[_choice(call, index, answer) for index, answer in enumerate(grown)],
         usage=usage_of(done.usage for done in ended),
     )
     return completion, all(done.repeated for done in ended)
 
 
-def _choice(call: ChatCall, index: int, answer: _Answer, done: Done) -> Choice:
+def _choice(call: ChatCall, index: int, answer: Answer) -> Choice:
     asked_for = call.requests[index].sampling.logprobs is not None
+    said = [part for part in answer.parts if isinstance(part, Said)]
+    tokens = [token for part in said for token in part.logprobs]
     return Choice(
         index=index,
-        message=AssistantMessage(content="".join(answer.pieces)),
-        logprobs=ChoiceLogprobs(content=answer.logprobs) if asked_for else None,
-        finish_reason=done.finish_reason,
-        timings=_timings(done),
+        message=_message(answer),
+        logprobs=ChoiceLogprobs(content=_logprobs(tokens)) if asked_for else None,
+        finish_reason=answer.ended.finish_reason,
+        timings=timings_of(answer.ended),
+    )
+
+
+def _message(answer: Answer) -> AssistantMessage:
+    text = "".join(part.text for part in answer.parts if isinstance(part, Said))
+    thoughts = "".join(part.text for part in answer.parts if isinstance(part, Thought))
+    calls = [
+        ToolCall(id=part.id, function=CalledFunction(name=part.name, arguments=part.text))
+        for part in answer.parts
+        if isinstance(part, Called)
+    ]
+    return AssistantMessage(
+        content=None if calls and not text else text,
+        reasoning_content=thoughts or None,
+        tool_calls=calls or None,
     )
 
 
@@ -109,19 +120,23 @@ def usage_of(usages: Iterable[Usage]) -> CompletionUsage:
         prompt_tokens_details=PromptTokensDetails(
             cached_tokens=min(usage.cached_tokens for usage in each)
         ),
+        completion_tokens_details=CompletionTokensDetails(
+            reasoning_tokens=sum(usage.reasoning_tokens for usage in each)
+        ),
     )
 
 
-def _timings(done: Done) -> ChoiceTimings:
+def timings_of(done: Done) -> ChoiceTimings:
+    """Where an answer's time went."""
     proposed = done.speculation
     figures = None if proposed is None else SpeculationFigures.model_validate(proposed)
     return ChoiceTimings(**done.timings.model_dump(), speculation=figures)
 
 
-def _logprobs(delta: Delta) -> list[TokenLogprob]:
+def _logprobs(tokens: Iterable[protocol.TokenLogprob]) -> list[TokenLogprob]:
     return [
         TokenLogprob(**_top(token), top_logprobs=[TopLogprob(**_top(top)) for top in token.top])
-        for token in delta.logprobs
+        for token in tokens
     ]
 
 
@@ -183,7 +198,17 @@ class ChatStream:
             case Prefill():
                 return [sse.comment(f"prefill {event.done}/{event.total}")]
             case Delta():
-                return [self._chunk(index, {"content": event.text}, logprobs=_logprobs(event))]
+                told = _logprobs(event.logprobs)
+                return [self._chunk(index, {"content": event.text}, logprobs=told)]
+            case Reasoning():
+                return [self._chunk(index, {"reasoning_content": event.text})]
+            case ToolCallStart():
+                function = {"name": event.name, "arguments": ""}
+                begun = {"id": event.id, "type": "function", "function": function}
+                return [self._chunk(index, _call_delta(event.index, begun))]
+            case ToolCallArguments():
+                grown = {"function": {"arguments": event.text}}
+                return [self._chunk(index, _call_delta(event.index, grown))]
             case Done():
                 self._done[index] = event
                 return [self._chunk(index, {}, done=event)]
@@ -225,8 +250,12 @@ class ChatStream:
             "finish_reason": done.finish_reason if done else None,
         }
         if done:
-            choice["timings"] = _timings(done).model_dump()
+            choice["timings"] = timings_of(done).model_dump()
         return _sent(self._frame() | {"choices": [choice]})
+
+
+def _call_delta(index: int, call: dict[str, Any]) -> dict[str, Any]:
+    return {"tool_calls": [{"index": index, **call}]}
 
 
 def _sent(chunk: dict[str, Any]) -> bytes:

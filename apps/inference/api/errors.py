@@ -1,9 +1,12 @@
 """What can go wrong in a call, in OpenAI's error shape.
 
     ModelNotFound            apps.inference.services: no such model or adapter in the registry
+      ModelUnsuitable        it is there, but of another kind than the call needs
     WarmPromptNotFound       apps.inference.warming: no such saved prompt
     EngineError              apps.inference.client: the engine refused or failed the call
       EngineUnavailable
+    CallRefused              apps.inference.keys: the key is missing, not good, or used up
+    OutOfBounds              apps.inference.api.bounds: the request is too big
 
 ``problem_of`` turns any of them into a Problem: status, body and Retry-After, and
 ``validation_problem`` what pydantic found wrong with a request. mlxhub_site.api
@@ -21,8 +24,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from apps.inference.api.bounds import OutOfBounds
 from apps.inference.client import EngineError
-from apps.inference.services import ModelNotFound
+from apps.inference.keys.errors import CallRefused, KeyInvalid, LimitReached, ScopeMissing
+from apps.inference.services import ModelNotFound, ModelUnsuitable
 from apps.inference.warming import WarmPromptNotFound
 
 INVALID_REQUEST = "invalid_request_error"
@@ -96,8 +101,16 @@ def problem(
     return Problem(status, ErrorResponse(error=detail), retry_after)
 
 
-def problem_of(error: ModelNotFound | WarmPromptNotFound | EngineError) -> Problem:
+def problem_of(
+    error: ModelNotFound | WarmPromptNotFound | EngineError | CallRefused | OutOfBounds,
+) -> Problem:
     """The one translation of the errors of this page's head."""
+    if isinstance(error, CallRefused):
+        return _refusal(error)
+    if isinstance(error, OutOfBounds):
+        return problem(400, str(error), param=error.param, code=error.code)
+    if isinstance(error, ModelUnsuitable):
+        return problem(400, str(error), param="model", code="model_unsuitable")
     if isinstance(error, ModelNotFound):
         return problem(404, str(error), param="model", code="model_not_found")
     if isinstance(error, WarmPromptNotFound):
@@ -114,6 +127,21 @@ def problem_of(error: ModelNotFound | WarmPromptNotFound | EngineError) -> Probl
         code=error.code,
         retry_after=retry_after,
     )
+
+
+def _refusal(error: CallRefused) -> Problem:
+    if isinstance(error, LimitReached):
+        return problem(
+            429,
+            str(error),
+            kind="rate_limit_error",
+            code="rate_limit_exceeded",
+            retry_after=None if error.retry_after is None else max(1, math.ceil(error.retry_after)),
+        )
+    if isinstance(error, ScopeMissing):
+        return problem(403, str(error), code="insufficient_permissions")
+    code = "invalid_api_key" if isinstance(error, KeyInvalid) else "missing_api_key"
+    return problem(401, str(error), code=code)
 
 
 def internal_problem() -> Problem:
@@ -137,9 +165,16 @@ def validation_problem(errors: Sequence[Mapping[str, Any]]) -> Problem:
     return problem(400, f"{param}: {message}", param=param, code=code)
 
 
+def member(kind: str) -> str:
+    """What a union's member for this type is called in an error's path; never a field's name."""
+    return f"\0{kind}"
+
+
 def field_path(parts: Sequence[str | int]) -> str | None:
     """``("messages", 0, "content")`` as ``messages[0].content``; None where empty."""
     path = ""
     for part in parts:
+        if str(part).startswith("\0"):  # a union's member
+            continue
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path or None

@@ -9,11 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+)
 
+from apps.inference.api.bounds import check_bounds
 from apps.inference.api.lifetime import require_request
 from apps.inference.client import AsyncEngineClient
 from apps.inference.engine.protocol import Event, Generate
+from apps.inference.keys.caller import current_caller, on_behalf_of
+from apps.inference.usage.tally import current_tally
+
+AT_ONCE = 16
+"""Engine calls that one request makes side by side: a batch of the default size."""
 
 Numbered = tuple[int, Event]
 """An event, and which of the answers it is about, from 0."""
@@ -23,14 +34,36 @@ Numbered = tuple[int, Event]
 async def answers(
     engine: AsyncEngineClient, requests: Sequence[Generate]
 ) -> AsyncIterator[AsyncIterator[Numbered]]:
-    """The events of all ``requests`` as they come. Raises EngineError, also while iterating."""
+    """The events of all ``requests`` as they come. Raises EngineError, also while iterating.
+
+    Raises OutOfBounds before anything is asked of the engine.
+    """
     require_request()
+    check_bounds(requests)
+    caller, tally = current_caller(), current_tally()
     async with AsyncExitStack() as calls:
-        streams = [await calls.enter_async_context(engine.stream(each)) for each in requests]
+        calls.enter_context(tally.asking(requests))
+        asked = [engine.stream(on_behalf_of(caller, each)) for each in requests]
+        if len(asked) <= AT_ONCE:
+            streams = [await calls.enter_async_context(each) for each in asked]
+        else:
+            turns = asyncio.Semaphore(AT_ONCE)
+            streams = [
+                await calls.enter_async_context(aclosing(_in_turn(each, turns))) for each in asked
+            ]
         # A task per event would cost its share of a fast model's time.
         events = _numbered(streams[0]) if len(streams) == 1 else merged(streams)
-        async with aclosing(events):
-            yield events
+        async with aclosing(events), aclosing(tally.hearing(events)) as heard:
+            yield heard
+
+
+async def _in_turn(
+    call: AbstractAsyncContextManager[AsyncIterator[Event]], turns: asyncio.Semaphore
+) -> AsyncGenerator[Event, None]:
+    """The events of a call that is made when its turn comes."""
+    async with turns, call as events:
+        async for event in events:
+            yield event
 
 
 async def _numbered(stream: AsyncIterator[Event]) -> AsyncGenerator[Numbered, None]:

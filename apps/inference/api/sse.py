@@ -22,6 +22,11 @@ def data(text: str) -> bytes:
     return f"data: {text}\n\n".encode()
 
 
+def event(name: str, text: str) -> bytes:
+    """An event with a name; ``text`` is one line."""
+    return f"event: {name}\ndata: {text}\n\n".encode()
+
+
 def comment(text: str) -> bytes:
     """A line that clients skip; it keeps an idle connection from being cut."""
     return f": {text}\n\n".encode()

@@ -13,7 +13,6 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.inference.benchmarks import machine
-from apps.inference.benchmarks.measuring.address import LOOPBACK
 from apps.inference.benchmarks.measuring.client import ChatServer
 from apps.inference.benchmarks.measuring.errors import MeasuringError, ServerUnreachable
 from apps.inference.benchmarks.measuring.figures import Figures
@@ -28,6 +27,9 @@ LOST = "The process that ran it ended. Start the benchmark again."
 STOPPED = "The hub was stopped while it ran. Start the benchmark again."
 HUB_LEFT = "The hub stopped answering while it ran. Start the benchmark again."
 BROKEN = "It failed for a reason that was not foreseen; the log of the worker has it."
+
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound to
+"""What a server binds to that listens everywhere, and where it is found then."""
 
 Report = Callable[[Progress], None]
 Ending = Callable[[], BenchmarkRun.State | None]
@@ -70,7 +72,8 @@ def conduct(
 def own_url() -> str:
     """Where this hub's API listens, as this machine reaches it."""
     hub = settings.HUB
-    host = hub.host if hub.host in LOOPBACK else "127.0.0.1"
+    # A hub that listens on one address of the machine is not found on any other.
+    host = _ANY_ADDRESS.get(hub.host, hub.host)
     return f"http://[{host}]:{hub.port}/v1" if ":" in host else f"http://{host}:{hub.port}/v1"
 
 

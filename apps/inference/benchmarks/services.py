@@ -26,7 +26,7 @@ def create(*, model_name: str, url: str = "", plan: Plan) -> BenchmarkRun:
     """
     run = BenchmarkRun(plan=plan.model_dump(mode="json"), steps_total=steps(plan))
     if url:
-        local = LocalModel.objects.named(model_name).order_by("created_at").first()
+        local = LocalModel.objects.named(model_name).first()
         run.base_url, run.model_name = base_url(url), model_name
         run.parameters = local.parameters if local else parameters_in_name(model_name)
     else:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from apps.inference.engine import protocol
 from apps.inference.engine.config import EngineConfig
+from apps.inference.engine.embedding.work import EmbeddingWork
 from apps.inference.engine.errors import DeadlineExceeded, ShuttingDown, defect
 from apps.inference.engine.intake import STOPPED, Intake
 from apps.inference.engine.job import Job
@@ -26,6 +27,8 @@ from apps.inference.engine.reuse import Reuse
 from apps.inference.engine.scheduler import Chunk, Limits, Plan, Scheduler
 from apps.inference.engine.sequence import Call, Phase, Sequence
 from apps.inference.engine.snapshot import Snapshot, take_snapshot
+from apps.inference.engine.texts import TextService
+from apps.inference.engine.workload import Workload
 from apps.models.runtime import accelerator, cpu
 from apps.models.runtime.accelerator import AcceleratorProfile
 
@@ -59,18 +62,24 @@ class Engine:
             _limits(config, profile), lambda model: self._pool.kv_budget(model)
         )
         self._jobs = Jobs(self._scheduler)
+        self._embeddings = EmbeddingWork()
         self._pool = ModelPool(
-            loader, self._scheduler, ceiling_bytes=self._ceiling, allow_cache=self._cache.allow
+            loader,
+            Workload(self._scheduler, self._embeddings),
+            ceiling_bytes=self._ceiling,
+            allow_cache=self._cache.allow,
         )
         self._intake = Intake(
             self._pool,
             self._scheduler,
+            self._embeddings,
             self._cache,
             self._responses,
             max_queue=config.max_queue,
             admit=self._jobs.admit,
             changed=self._renew_snapshot,
         )
+        self._texts = TextService(self._intake.put)
         self._steps = 0
         self._last_step_at: float | None = None
         self._generated = 0
@@ -81,7 +90,11 @@ class Engine:
 
     def submit(self, request: protocol.Request, call: Call) -> None:
         """Take a request; its events follow through ``call``."""
-        self._intake.put(request, call)
+        texts = protocol.Tokenize | protocol.Detokenize | protocol.Embed
+        if isinstance(request, texts) and not self._intake.closed:
+            self._texts.take(request, call)
+        else:
+            self._intake.put(request, call)
 
     def wake(self) -> None:
         """Look at cancelled calls now rather than at the next idle pass."""
@@ -100,10 +113,12 @@ class Engine:
             self.turn()
             if self._intake.closed:
                 deadline = deadline or time.monotonic() + self._config.drain_seconds
-                if not self._jobs or time.monotonic() > deadline:
+                if not self._busy or time.monotonic() > deadline:
                     break
         for job in self._jobs:
             self._jobs.fail(job, ShuttingDown(STOPPED).event())
+        self._embeddings.end_all(ShuttingDown(STOPPED).event())
+        self._texts.close()
         self._cache.close()
 
     def turn(self, *, wait: bool = True) -> None:
@@ -111,16 +126,26 @@ class Engine:
 
         With ``wait``, an idle engine blocks until a request comes or a second is over.
         """
-        self._intake.take(wait=wait and not self._jobs)
+        self._intake.take(wait=wait and not self._busy)
         self._drop_unwanted()
         self.step()
+        self._embed()
         self._pool.unload_idle()
         self._show()
 
+    @property
+    def _busy(self) -> bool:
+        return bool(self._jobs) or bool(self._embeddings)
+
+    def _embed(self) -> None:
+        """One pass for those who wait for vectors; answers wait for it."""
+        if self._embeddings.step(busy=self._scheduler.active > 0):
+            self._steps += 1
+            self._last_step_at = time.monotonic()
+
     def _show(self) -> None:
         """Renew the snapshot: at once when idle, now and then while computing."""
-        busy = self._scheduler.active > 0
-        if not busy or time.monotonic() - self.snapshot.taken_at > _SNAPSHOT_SECONDS:
+        if not self._busy or time.monotonic() - self.snapshot.taken_at > _SNAPSHOT_SECONDS:
             self.snapshot = self._snapshot()
 
     def step(self) -> None:
@@ -172,6 +197,7 @@ class Engine:
     def _publish_prefill(self, chunks: tuple[Chunk, ...], first_tokens: RowTokens) -> None:
         for chunk in chunks:
             self._scheduler.prefilled(chunk)
+        self._tell_scores(chunks)
         ended = self._tell(first_tokens)
         for chunk in chunks:
             if chunk.sequence in self._jobs:
@@ -179,6 +205,17 @@ class Engine:
                     self._after_chunk(job, chunk)
         for job in ended:
             self._jobs.end(job)
+
+    def _tell_scores(self, chunks: tuple[Chunk, ...]) -> None:
+        """Send the tokens of scored prompts, which come before the answers'."""
+        for chunk in chunks:
+            if chunk.sequence.scored is None or chunk.sequence not in self._jobs:
+                continue
+            job = self._jobs[chunk.sequence]
+            scores = job.model.runner.take_scores(chunk.sequence)
+            event = job.scores.told(chunk.start, scores) if job.scores else None
+            if event is not None:
+                job.call.emit(event)
 
     def _after_chunk(self, job: Job, chunk: Chunk) -> None:
         if chunk.is_last or chunk.stop in chunk.sequence.stops:
@@ -217,8 +254,8 @@ class Engine:
         job.sequence.generated.append(token)
         self._generated += 1
         piece = job.text.feed(token, chosen)
-        if piece.text or piece.logprobs:
-            job.call.emit(protocol.Delta(text=piece.text, logprobs=piece.logprobs))
+        for event in piece.events:
+            job.call.emit(event)
         if piece.finish_reason is not None:
             job.call.emit(job.done(piece, now))
         return piece.finish_reason is not None
@@ -229,8 +266,9 @@ class Engine:
         if sequence.started_at is None:
             sequence.started_at = time.monotonic()
             sequence.cached = sequence.computed
-            length = len(sequence.prompt)
-            job.call.emit(protocol.Prompt(prompt_tokens=length, cached_tokens=sequence.cached))
+            job.call.emit(job.admitted())
+            if job.scores is not None and not job.scores.scored:
+                job.call.emit(job.scores.all_told())
 
     # --- endings ------------------------------------------------------------
 
@@ -265,6 +303,7 @@ class Engine:
             ceiling_bytes=self._ceiling,
             pool=self._pool,
             scheduler=self._scheduler,
+            embeddings=self._embeddings,
             cache=self._cache,
             responses=self._responses,
             loads=self._intake.loads,

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 from apps.inference.engine import protocol
 from apps.inference.engine.errors import ContextLengthExceeded, InsufficientMemory
+from apps.inference.engine.guidance import guide, offered_tools
 from apps.inference.engine.pooled_model import PooledModel
 from apps.inference.engine.prompt_cache.cache import Hit, Mark
+from apps.inference.engine.prompt_scores import PromptScores
 from apps.inference.engine.sampling import RowSampler
 from apps.inference.engine.sampling.bias import check_bias
+from apps.inference.engine.sampling.stages import Rule
 from apps.inference.engine.sequence import Call, Sequence
 from apps.inference.engine.text.answer import AnswerText, Piece
-from apps.inference.engine.text.chat import PREVIEW_CHARACTERS, ChatPrompt
+from apps.inference.engine.text.chat import PREVIEW_CHARACTERS, ChatFormatter, ChatPrompt
+from apps.inference.engine.text.raw import raw_prompt
 from apps.inference.engine.tokens import Tokens
 
 
@@ -28,6 +32,10 @@ class Job:
     sampler: RowSampler
     text: AnswerText | None
     """None for a warm-up."""
+    scores: PromptScores | None = None
+    """Where the caller is told the prompt's tokens."""
+    marked: int = 0
+    """Length of the beginning that the caller will ask again; 0 where it marked none."""
 
     def marks_within(self, computed: int) -> list[Mark]:
         """What to file the first ``computed`` tokens under."""
@@ -39,12 +47,21 @@ class Job:
     def checkpoint_stops(self, hit: Hit) -> tuple[int, ...]:
         """Where to take checkpoints on the way through the prompt.
 
-        At the end of its system prompt, where it parted from what is cached (others
-        may part there too), and one token before its end, for an exact repeat.
+        At the end of its system prompt, where its caller marked it, where it parted from
+        what is cached (others may part there too), and one token before its end, for an
+        exact repeat.
         """
         last = len(self.sequence.to_prefill) - 1
-        wanted = {mark.end for mark in self.marks} | {hit.matched, last}
+        wanted = {mark.end for mark in self.marks} | {self.marked, hit.matched, last}
         return tuple(sorted(stop for stop in wanted if hit.tokens < stop <= last))
+
+    def admitted(self) -> protocol.Prompt:
+        """The first event of a job that has begun."""
+        return protocol.Prompt(
+            prompt_tokens=len(self.sequence.prompt),
+            cached_tokens=self.sequence.cached,
+            marked_tokens=self.marked,
+        )
 
     def done(self, piece: Piece, now: float) -> protocol.Done:
         """The last event of an answer that ended with ``piece``."""
@@ -54,10 +71,12 @@ class Job:
         tokens, decode = len(sequence.generated), now - first
         return protocol.Done(
             finish_reason=piece.finish_reason,
+            stop_string=self.text.stop_string if self.text else None,
             usage=protocol.Usage(
                 prompt_tokens=len(sequence.prompt),
                 completion_tokens=tokens,
                 cached_tokens=sequence.cached,
+                reasoning_tokens=self.text.reasoning_tokens if self.text else 0,
             ),
             timings=protocol.Timings(
                 queued=(sequence.started_at or now) - sequence.submitted_at,
@@ -80,20 +99,44 @@ class Job:
         )
 
 
+def prompt_of(request: protocol.Generate, formatter: ChatFormatter) -> ChatPrompt:
+    """What the model is to read. Raises InvalidRequest or ChatTemplateFailed."""
+    if request.prompt is not None:
+        return raw_prompt(request, formatter.tokenizer)
+    return formatter.prompt(
+        request.messages,
+        tools=offered_tools(request),
+        options=request.template_options,
+        mark=request.cache_mark,
+    )
+
+
 def answer_job(
-    request: protocol.Generate, call: Call, model: PooledModel, *, kv_budget: int
+    request: protocol.Generate,
+    call: Call,
+    model: PooledModel,
+    *,
+    kv_budget: int,
+    prompt: ChatPrompt | None = None,
 ) -> Job:
-    """Raises InvalidRequest, ContextLengthExceeded, InsufficientMemory or ChatTemplateFailed."""
-    prompt = model.formatter.prompt(request.messages)
+    """``prompt``: what ``prompt_of`` gives, where that was done already.
+
+    Raises InvalidRequest, ContextLengthExceeded, InsufficientMemory or ChatTemplateFailed.
+    """
+    tools = offered_tools(request)
+    prompt = prompt or prompt_of(request, model.formatter)
     room = _room(model, len(prompt.tokens), kv_budget)
     max_tokens = min(request.sampling.max_tokens or room, room)
     tokenizer = model.loaded.tokenizer
+    guidance = guide(request, model, tools=tools, beginning=prompt.beginning)
     text = AnswerText(
         tokenizer,
         stops=request.sampling.stop,
         end_tokens=tokenizer.eos_token_ids,
         max_tokens=max_tokens,
         vocabulary=model.vocabulary if request.sampling.logprobs is not None else None,
+        reader=guidance.reader,
+        shown=guidance.shown,
     )
     adapter = request.adapter.digest if request.adapter else None
     allowed = request.deadline_seconds
@@ -106,9 +149,14 @@ def answer_job(
         adapter=adapter,
         batch=request.priority == "batch",
         deadline=None if allowed is None else call.asked_at + allowed,
+        scored=None if not request.score_prompt else request.sampling.logprobs,
     )
-    sampler = _sampler(request.sampling, model, prompt.tokens)
-    return Job(sequence, call, model, _marks(prompt), sampler, text)
+    sampler = _sampler(request.sampling, model, prompt.tokens, guidance.rule)
+    scores = None
+    if request.score_prompt:
+        scores = PromptScores(prompt.tokens, model.vocabulary, scored=sequence.scored is not None)
+    marks, marked = _marks(prompt), prompt.marked_tokens
+    return Job(sequence, call, model, marks, sampler, text, scores, marked)
 
 
 def warm_job(request: protocol.Warm, call: Call, model: PooledModel, *, kv_budget: int) -> Job:
@@ -130,13 +178,13 @@ def warm_job(request: protocol.Warm, call: Call, model: PooledModel, *, kv_budge
     return Job(sequence, call, model, (mark,), RowSampler(protocol.Sampling()), None)
 
 
-def _sampler(sampling: protocol.Sampling, model: PooledModel, prompt: Tokens) -> RowSampler:
-    """Raises InvalidRequest for a bias or a grammar that does not fit the model."""
+def _sampler(
+    sampling: protocol.Sampling, model: PooledModel, prompt: Tokens, rule: Rule | None
+) -> RowSampler:
+    """Raises InvalidRequest for a bias that does not fit the model."""
     if sampling.logit_bias:
         check_bias(sampling.logit_bias, len(model.vocabulary))
-    grammar = sampling.grammar
-    constraint = model.grammars.constraint(grammar) if grammar is not None else None
-    return RowSampler(sampling, prompt=prompt, constraint=constraint)
+    return RowSampler(sampling, prompt=prompt, constraint=rule)
 
 
 def _namespace(model: str, adapter: str | None, salt: str) -> str:

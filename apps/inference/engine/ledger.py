@@ -90,6 +90,11 @@ class Ledger:
         """KV tokens that a model's sequences could hold if no other model were in use."""
         return self._kv_beside(digest, [claim for claim in self.claims if claim.pinned])
 
+    def room(self, digest: str) -> int:
+        """Bytes that a model may take beside what it claims; idle models would be unloaded."""
+        staying = (claim for claim in self.claims if claim.stays or claim.digest == digest)
+        return Ledger(self.ceiling, tuple(staying)).left
+
     def _kv_beside(self, digest: str, staying: list[Claim]) -> int:
         mine = next(claim for claim in self.claims if claim.digest == digest)
         others = [claim for claim in staying if claim is not mine]

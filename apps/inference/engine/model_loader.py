@@ -8,21 +8,25 @@ import logging
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
 from apps.inference.engine import protocol
+from apps.inference.engine.embedding.model import EmbeddingModel
 from apps.inference.engine.errors import LoadFailed
 from apps.inference.engine.ledger import Footprint
 from apps.inference.engine.measurements import Measurements
 from apps.inference.engine.pooled_model import PooledModel
 from apps.inference.engine.prompt_cache.records import FORMAT_VERSION
+from apps.inference.engine.resident import ResidentModel
 from apps.inference.engine.runner import BatchRunner
 from apps.inference.engine.text.chat import ChatFormatter
 from apps.models.runtime import accelerator, loading, memory
 from apps.models.runtime.accelerator import AcceleratorProfile
+from apps.models.runtime.embedding.embedder import Embedder
 from apps.models.runtime.errors import RuntimeFault
 
 logger = logging.getLogger(__name__)
@@ -48,7 +52,7 @@ class ModelLoader:
             kv_bytes_per_token=estimate.kv_bytes_per_token,
         )
 
-    def load(self, spec: protocol.ModelSpec) -> Generator[int | PooledModel, None, None]:
+    def load(self, spec: protocol.ModelSpec) -> Generator[int | ResidentModel, None, None]:
         """Yields the bytes in memory after each part, at last the model. Raises LoadFailed.
 
         Closing it early frees what was loaded.
@@ -61,7 +65,7 @@ class ModelLoader:
                 for part in meter.over(parts):
                     if isinstance(part, loading.LoadedModel):
                         took = max(meter.nbytes, part.weights_bytes)
-                        yield self._pooled(spec, part, expected, took)
+                        yield self._resident(spec, part, expected, took)
                     else:
                         yield part
         except RuntimeFault as error:
@@ -90,19 +94,30 @@ class ModelLoader:
         gc.collect()  # layers may refer to each other in a circle
         accelerator.release_memory()
 
-    def _pooled(
+    def _resident(
         self,
         spec: protocol.ModelSpec,
         loaded: loading.LoadedModel,
         expected: Footprint,
         took: int,
-    ) -> PooledModel:
+    ) -> ResidentModel:
+        footprint = replace(expected, weights_bytes=took)
+        if loaded.embedding is not None:
+            return EmbeddingModel(
+                spec=spec,
+                loaded=loaded,
+                own_footprint=footprint,
+                default_ttl=self._default_ttl,
+                embedder=Embedder(
+                    loaded.model, loaded.embedding, width=loaded.config["hidden_size"]
+                ),
+            )
         return PooledModel(
             spec=spec,
             loaded=loaded,
             runner=BatchRunner(loaded.model),
             formatter=ChatFormatter(loaded.tokenizer),
-            own_footprint=Footprint(took, expected.working_bytes, expected.kv_bytes_per_token),
+            own_footprint=footprint,
             namespace=_namespace(spec, loaded),
             default_ttl=self._default_ttl,
         )

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _TELL_SECONDS = 0.25
 """How often those who wait are told how far their load is."""
 
-ModelRequest = protocol.Generate | protocol.Warm | protocol.LoadModel
+ModelRequest = protocol.Generate | protocol.Warm | protocol.Embed | protocol.LoadModel
 
 
 @dataclass(frozen=True)

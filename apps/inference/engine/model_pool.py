@@ -17,6 +17,7 @@ from apps.inference.engine.errors import EngineFault, ModelBusy, ModelNotLoaded
 from apps.inference.engine.ledger import SHORT_CONVERSATION, Claim, Footprint, Ledger
 from apps.inference.engine.pooled_model import PooledModel
 from apps.inference.engine.protocol import ModelSpec
+from apps.inference.engine.resident import ResidentModel
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Loader(Protocol):
 
     def expected(self, spec: ModelSpec) -> Footprint: ...
 
-    def load(self, spec: ModelSpec) -> Generator[int | PooledModel, None, None]: ...
+    def load(self, spec: ModelSpec) -> Generator[int | ResidentModel, None, None]: ...
 
     def mismatch(self, model: PooledModel, draft: PooledModel) -> str: ...
 
@@ -36,10 +37,10 @@ class Loader(Protocol):
 
 
 class Work(Protocol):
-    """What runs on the models; see ``scheduler.Scheduler``."""
+    """What runs on the models; see ``workload.Workload``."""
 
     def uses(self, model: str) -> bool:
-        """Whether a sequence of the model waits or runs."""
+        """Whether a sequence or an embedding of the model waits or runs."""
 
     def reserved_tokens(self, model: str) -> int:
         """KV tokens that the model's running sequences may come to hold."""
@@ -75,25 +76,28 @@ class ModelPool:
         self._ceiling = ceiling_bytes
         self._allow_cache = allow_cache
         self._clock = clock
-        self._models: dict[str, PooledModel] = {}
+        self._models: dict[str, ResidentModel] = {}
         self._arriving: dict[str, Claim] = {}
         """What is being loaded, by digest."""
         self._awaiting_draft: set[str] = set()
         """Loaded models whose draft is being loaded."""
 
-    def __iter__(self) -> Iterator[PooledModel]:
+    def __iter__(self) -> Iterator[ResidentModel]:
         return iter(self._models.values())
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._models
 
     def __getitem__(self, digest: str) -> PooledModel:
-        return self._models[digest]
+        """A model that answers."""
+        model = self._models[digest]
+        assert isinstance(model, PooledModel)
+        return model
 
     # --- coming -------------------------------------------------------------
 
-    def find(self, spec: ModelSpec) -> PooledModel | None:
-        """The model, ready to answer; None where it, or its draft, has to be loaded first.
+    def find(self, spec: ModelSpec) -> ResidentModel | None:
+        """The model, ready for work; None where it, or its draft, has to be loaded first.
 
         What ``spec`` says of its TTL, pin and draft holds from now on.
         """
@@ -130,7 +134,7 @@ class ModelPool:
             yield Progress(spec.name, 0, expected.weights_bytes)
             with closing(self._loader.load(spec)) as parts:
                 for part in parts:
-                    if isinstance(part, PooledModel):
+                    if isinstance(part, ResidentModel):
                         part.asked_for = asked_for
                         self._models[spec.digest] = part
                     else:
@@ -142,7 +146,7 @@ class ModelPool:
                 self._loader.release()
             self.balance()
 
-    def _bring_draft(self, model: PooledModel) -> Iterator[Progress]:
+    def _bring_draft(self, model: ResidentModel) -> Iterator[Progress]:
         wanted = model.spec.draft
         assert wanted is not None
         spec = ModelSpec(name=wanted.name, path=wanted.path, digest=wanted.digest)
@@ -151,9 +155,7 @@ class ModelPool:
             if spec.digest not in self._models:
                 yield from self._bring(spec, asked_for=False)
             draft = self._models[spec.digest]
-            model.draft_problem = self._unfit(model, draft)
-            if not model.draft_problem:
-                self._attach(model, draft)
+            model.draft_problem = self._attach(model, draft)
         except EngineFault as fault:
             model.draft_problem = str(fault)
         finally:
@@ -162,18 +164,21 @@ class ModelPool:
         if model.draft_problem:
             logger.warning("%s answers without a draft: %s", model.spec.name, model.draft_problem)
 
-    def _unfit(self, model: PooledModel, draft: PooledModel) -> str:
+    def _attach(self, model: ResidentModel, draft: ResidentModel) -> str:
+        """Let ``draft`` propose tokens for ``model``; why it can't, empty where it can."""
         if draft is model:
             return f"{model.spec.name} can't be its own draft. Choose a smaller model, or none."
-        return self._loader.mismatch(model, draft)
-
-    def _attach(self, model: PooledModel, draft: PooledModel) -> None:
+        if not isinstance(model, PooledModel) or not isinstance(draft, PooledModel):
+            return "An embedding model has no draft and is none. Choose no draft."
+        if mismatch := self._loader.mismatch(model, draft):
+            return mismatch
         model.draft = draft
         if not self.ledger().fits:
             model.draft = None
-            model.draft_problem = f"There is no room for the KV of {draft.spec.name}."
+            return f"There is no room for the KV of {draft.spec.name}."
+        return ""
 
-    def _renew(self, model: PooledModel, spec: ModelSpec) -> None:
+    def _renew(self, model: ResidentModel, spec: ModelSpec) -> None:
         """Let the newest call's TTL, pin and draft hold; a draft in use stays until it is idle."""
         model.asked_for = True
         if spec == model.spec:
@@ -249,6 +254,10 @@ class ModelPool:
         """KV tokens that this model's sequences may hold together now."""
         return self.ledger().kv_budget(digest)
 
+    def room(self, digest: str) -> int:
+        """Bytes that this model may take beside what it has, as for an adapter."""
+        return self.ledger().room(digest)
+
     def kv_capacity(self, digest: str) -> int:
         """KV tokens that they could hold, once other models are idle."""
         return self.ledger().kv_capacity(digest)
@@ -258,7 +267,7 @@ class ModelPool:
         claims = [self._claim(model) for model in self if not self._is_part(model)]
         return Ledger(self._ceiling, (*claims, *self._arriving.values()))
 
-    def _claim(self, model: PooledModel) -> Claim:
+    def _claim(self, model: ResidentModel) -> Claim:
         footprint = model.footprint
         if model.draft is not None and self._is_part(model.draft):
             footprint = _together(footprint, model.draft.footprint)
@@ -272,7 +281,7 @@ class ModelPool:
             last_used_at=model.last_used_at,
         )
 
-    def _stays(self, model: PooledModel) -> str:
+    def _stays(self, model: ResidentModel) -> str:
         """Why a model must not be unloaded now; empty where it may."""
         users = self._users(model.spec.digest)
         if self.busy(model.spec.digest):
@@ -283,15 +292,15 @@ class ModelPool:
             return f"drafting for {users[0].spec.name}"
         return "pinned" if model.spec.pinned else ""
 
-    def _is_part(self, model: PooledModel) -> bool:
+    def _is_part(self, model: ResidentModel) -> bool:
         return not model.asked_for and len(self._users(model.spec.digest)) == 1
 
-    def _users(self, digest: str) -> list[PooledModel]:
+    def _users(self, digest: str) -> list[ResidentModel]:
         """The models that draft with this one."""
         return [m for m in self if m.draft is not None and m.draft.spec.digest == digest]
 
 
-def _lacks_draft(model: PooledModel) -> bool:
+def _lacks_draft(model: ResidentModel) -> bool:
     return model.spec.draft is not None and model.draft is None and not model.draft_problem
 
 

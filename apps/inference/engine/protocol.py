@@ -76,6 +76,14 @@ class Message(_Wire):
     name: str | None = None
 
 
+class CacheMark(_Wire):
+    """A conversation's beginning that will be asked again: its first messages."""
+
+    messages: int = Field(ge=1)
+    characters: int | None = Field(default=None, ge=0)
+    """Of the last one's content; None: the whole message."""
+
+
 class Tool(_Wire):
     """A function that the model may call."""
 
@@ -83,6 +91,8 @@ class Tool(_Wire):
     description: str = ""
     parameters: str = '{"type": "object", "properties": {}}'
     """JSON Schema of its arguments, as JSON text."""
+    strict: bool = False
+    """Refuse what of the schema can't be enforced, rather than leave it out."""
 
 
 class ToolChoice(_Wire):
@@ -139,6 +149,10 @@ class Generate(_Wire):
     """A conversation; empty where ``prompt`` is given."""
     prompt: str | tuple[int, ...] | None = None
     """Text or tokens to go on from, without a chat template."""
+    suffix: str | None = None
+    """Text that follows the answer; for models that can fill in between it and ``prompt``."""
+    score_prompt: bool = False
+    """Tell the prompt's tokens too, with ``sampling.logprobs`` how likely each was."""
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     template_options: dict[str, JsonValue] = {}
@@ -154,11 +168,15 @@ class Generate(_Wire):
     """From submission; an answer that is not finished then ends with ``deadline_exceeded``."""
     cache_salt: str = Field(default="", max_length=200)
     """Requests share cached KV and responses only with those of the same salt."""
+    cache_mark: CacheMark | None = None
+    """Up to where the caller will ask the same again; ``Prompt`` says where that is."""
 
     @model_validator(mode="after")
     def _asks_one_thing(self) -> Generate:
         if bool(self.messages) == (self.prompt is not None):
             raise ValueError("Give either messages or a prompt.")
+        if self.suffix is not None and not isinstance(self.prompt, str):
+            raise ValueError("A suffix goes with a prompt that is text.")
         return self
 
 
@@ -188,6 +206,12 @@ class Tokenize(_Wire):
     add_special_tokens: bool = True
     """For a text; a conversation's template says which ones it has."""
 
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> Tokenize:
+        if bool(self.messages) == (self.text is not None):
+            raise ValueError("Give either messages or a text.")
+        return self
+
 
 class Detokenize(_Wire):
     """The text of tokens. Events: Text."""
@@ -195,6 +219,23 @@ class Detokenize(_Wire):
     op: Literal["detokenize"] = "detokenize"
     model: ModelSpec
     tokens: tuple[int, ...]
+
+
+class Embed(_Wire):
+    """Vectors of texts, by an embedding model. Events: Loading*, Vectors*, Embedded."""
+
+    op: Literal["embed"] = "embed"
+    model: ModelSpec
+    inputs: tuple[str | tuple[int, ...], ...] = Field(min_length=1)
+    """Texts, or tokens as the model's tokenizer makes them."""
+    input_kind: str | None = None
+    """What the inputs are ("query", "document"), where the model makes a difference."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Inputs are cut to this length; None: one that is too long is refused."""
+    dimensions: int | None = Field(default=None, ge=1)
+    """Keep this many of each vector's numbers; None: all."""
+    client: str = ""
+    """Who is asking; callers take turns."""
 
 
 class LoadModel(_Wire):
@@ -255,6 +296,7 @@ Request = Annotated[
     | Warm
     | Tokenize
     | Detokenize
+    | Embed
     | LoadModel
     | UnloadModel
     | GetStatus
@@ -288,6 +330,8 @@ class Prompt(_Wire):
     cached_tokens: int
     repeated: bool = False
     """Whether the answer that follows comes from the response cache."""
+    marked_tokens: int = 0
+    """Where the request's ``cache_mark`` is."""
 
 
 class Prefill(_Wire):
@@ -428,6 +472,41 @@ class Text(_Wire):
     text: str
 
 
+class PromptToken(_Wire):
+    """A token of the prompt, and what the model expected at its place."""
+
+    text: str
+    bytes: tuple[int, ...]
+    logprob: float | None = None
+    """None for the first token, before which there is nothing."""
+    top: tuple[TopToken, ...] = ()
+
+
+class PromptTokens(_Wire):
+    """The next tokens of a prompt, in order; all are told before the answer begins."""
+
+    event: Literal["prompt_tokens"] = "prompt_tokens"
+    tokens: tuple[PromptToken, ...]
+
+
+class Vectors(_Wire):
+    """Some of a call's vectors, in whichever order they were computed."""
+
+    event: Literal["vectors"] = "vectors"
+    indexes: tuple[int, ...]
+    """Of the inputs, from 0."""
+    vectors: tuple[str, ...]
+    """Little-endian float32 in base64, as OpenAI's API sends them."""
+
+
+class Embedded(_Wire):
+    """All vectors are told."""
+
+    event: Literal["embedded"] = "embedded"
+    prompt_tokens: int
+    dimensions: int
+
+
 class ModelReady(_Wire):
     event: Literal["model_ready"] = "model_ready"
     model: LoadedModel
@@ -463,7 +542,7 @@ class Status(_Wire):
     loading_share: float = 0.0
     """How much of the model that is being loaded is there, 0 to 1."""
     active: int
-    """Sequences being prefilled or decoded."""
+    """Sequences being prefilled or decoded, and calls that wait for vectors."""
     queued: int
     steps: int
     """Completed engine steps."""
@@ -570,6 +649,9 @@ Event = Annotated[
     | Warmed
     | Tokens
     | Text
+    | PromptTokens
+    | Vectors
+    | Embedded
     | ModelReady
     | Ok
     | Status
@@ -585,6 +667,7 @@ LAST_EVENTS = (
     Warmed,
     Tokens,
     Text,
+    Embedded,
     ModelReady,
     Ok,
     Status,

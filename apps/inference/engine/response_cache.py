@@ -17,12 +17,16 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 
 from apps.inference.engine import protocol
 from apps.inference.engine.config import ResponseCacheConfig
 from apps.inference.engine.sequence import Call
+
+_Told = protocol.Delta | protocol.Reasoning | protocol.ToolCallStart | protocol.ToolCallArguments
+"""What an answer consists of."""
 
 _OVERHEAD_BYTES = 1024
 """What keeping a response takes beside its text: the objects around it, and its key."""
@@ -61,14 +65,15 @@ class ResponseStats:
 
 @dataclass(frozen=True)
 class _Response:
-    delta: bytes
-    """The whole answer as one encoded event: a tenth of what its objects would take."""
+    events: tuple[bytes, ...]
+    """The answer encoded, a tenth of what its objects would take; one event for each stretch."""
+    marked_tokens: int
     done: protocol.Done
     expires_at: float
 
     @property
     def nbytes(self) -> int:
-        return len(self.delta) + _OVERHEAD_BYTES
+        return sum(map(len, self.events)) + _OVERHEAD_BYTES
 
 
 class ResponseCache:
@@ -88,7 +93,10 @@ class ResponseCache:
 
     def answer(self, request: protocol.Generate, call: Call) -> bool:
         """Answer an exact repeat at once; else False, and the call's answer will be kept."""
-        if not self._config.max_bytes or request.sampling.temperature > 0:
+        random = request.sampling.temperature > 0
+        if not self._config.max_bytes or random or request.score_prompt:
+            return False
+        if request.score_prompt:  # its tokens are not kept
             return False
         started, key = self._clock(), response_key(request)
         response = self._get(key)
@@ -125,9 +133,11 @@ class ResponseCache:
                 prompt_tokens=cached.prompt_tokens,
                 cached_tokens=cached.cached_tokens,
                 repeated=True,
+                marked_tokens=response.marked_tokens,
             )
         )
-        call.emit(protocol.decode_event(response.delta))
+        for event in response.events:
+            call.emit(protocol.decode_event(event))
         timings = protocol.Timings(
             queued=0.0,
             time_to_first_token=self._clock() - started,
@@ -137,6 +147,7 @@ class ResponseCache:
         call.emit(
             protocol.Done(
                 finish_reason=response.done.finish_reason,
+                stop_string=response.done.stop_string,
                 usage=cached,
                 timings=timings,
                 repeated=True,
@@ -154,9 +165,12 @@ class ResponseCache:
             self._responses.move_to_end(key)
             return response
 
-    def _keep(self, key: bytes, delta: protocol.Delta, done: protocol.Done) -> None:
+    def _keep(
+        self, key: bytes, told: Sequence[_Told], marked_tokens: int, done: protocol.Done
+    ) -> None:
         expires_at = self._clock() + self._config.ttl_seconds
-        response = _Response(protocol.encode(delta), done, expires_at)
+        events = tuple(map(protocol.encode, told))
+        response = _Response(events, marked_tokens, done, expires_at)
         with self._lock:
             self._expire()
             self._drop(key)
@@ -191,22 +205,44 @@ class _Recording:
         request: protocol.Generate,
         call: Call,
         *,
-        keep: Callable[[protocol.Delta, protocol.Done], None],
+        keep: Callable[[Sequence[_Told], int, protocol.Done], None],
     ) -> None:
         self._limit = request.sampling.max_tokens
         self._emit = call.emit
         self._keep = keep
-        self._deltas: list[protocol.Delta] = []
+        self._told: list[_Told] = []
+        self._marked_tokens = 0
         call.emit = self._event
 
     def _event(self, event: protocol.Event) -> None:
-        if isinstance(event, protocol.Delta):
-            self._deltas.append(event)
+        if isinstance(event, _Told):
+            self._told.append(event)
+        elif isinstance(event, protocol.Prompt):
+            self._marked_tokens = event.marked_tokens
         elif isinstance(event, protocol.Done) and self._ended_by_itself(event):
-            logprobs = tuple(token for delta in self._deltas for token in delta.logprobs)
-            text = "".join(delta.text for delta in self._deltas)
-            self._keep(protocol.Delta(text=text, logprobs=logprobs), event)
+            stretches = groupby(self._told, key=lambda told: (told.event, _call_of(told)))
+            told = [_joined(list(stretch)) for _, stretch in stretches]
+            self._keep(told, self._marked_tokens, event)
         self._emit(event)
 
     def _ended_by_itself(self, done: protocol.Done) -> bool:
-        return done.finish_reason == "stop" or done.usage.completion_tokens == self._limit
+        return done.finish_reason != "length" or done.usage.completion_tokens == self._limit
+
+
+def _call_of(told: _Told) -> int | None:
+    if isinstance(told, protocol.ToolCallStart | protocol.ToolCallArguments):
+        return told.index
+    return None
+
+
+def _joined(stretch: list[_Told]) -> _Told:
+    """Consecutive pieces of one kind as one."""
+    first = stretch[0]
+    if isinstance(first, protocol.ToolCallStart):
+        return first
+    pieces = [told for told in stretch if not isinstance(told, protocol.ToolCallStart)]
+    changes: dict[str, object] = {"text": "".join(told.text for told in pieces)}
+    if isinstance(first, protocol.Delta):
+        deltas = [told for told in pieces if isinstance(told, protocol.Delta)]
+        changes["logprobs"] = tuple(token for delta in deltas for token in delta.logprobs)
+    return first.model_copy(update=changes)

@@ -19,7 +19,8 @@ class Reuse:
         """Start an admitted sequence from what is cached of it."""
         sequence, runner = job.sequence, job.model.runner
         sequence.computed, sequence.stops, spans = 0, (), []
-        if runner.cacheable:
+        # The places of a scored prompt have to be computed, all of them.
+        if runner.cacheable and sequence.scored is None:
             exact = runner.needs_checkpoints
             hit = self._cache.lookup(sequence.namespace, sequence.to_prefill, exact=exact)
             sequence.computed = hit.tokens

@@ -25,6 +25,7 @@ from apps.inference.engine.prompt_cache.spans import (
 )
 from apps.inference.engine.protocol import Speculation
 from apps.inference.engine.sampling import RowSampler, accept, sample
+from apps.inference.engine.sampling.logprobs import ChosenToken, LogprobBatch
 from apps.inference.engine.scheduler import Chunk
 from apps.inference.engine.sequence import Sequence
 from apps.inference.engine.speculation import Drafter, can_rewind
@@ -41,6 +42,8 @@ class BatchRunner:
         self.adapters = AdapterBank(model)
         self._samplers: dict[int, RowSampler] = {}
         self._prefills: dict[int, list[Any]] = {}
+        self._scores: dict[int, list[ChosenToken]] = {}
+        """Of the prompts' newest chunks, where they are scored."""
         self._started: list[tuple[Sequence, mx.array]] = []
         """Those of the prefills that have their first token, and join the batch if it was not
         their last: a long prompt pads all rows, which is much to copy for nothing."""
@@ -116,7 +119,21 @@ class BatchRunner:
         tokens = mx.array(chunk.tokens)[None]
         self.adapters.use([chunk.sequence.adapter])
         logits: mx.array = self._model(tokens, cache=self._prefills[chunk.sequence.id])
+        if chunk.sequence.scored is not None:
+            self._score(chunk, logits[0], chunk.sequence.scored)
         return logits
+
+    def _score(self, chunk: Chunk, logits: mx.array, top: int) -> None:
+        """Note how likely each of the prompt's tokens behind the chunk's places was."""
+        expected = chunk.sequence.prompt[chunk.start + 1 : chunk.stop + 1]
+        if expected:
+            rows = len(expected)
+            batch = LogprobBatch(logits[:rows], mx.array(expected), [top] * rows)
+            self._scores[chunk.sequence.id] = [batch.read(row) for row in range(rows)]
+
+    def take_scores(self, sequence: Sequence) -> list[ChosenToken]:
+        """The scores of the newest chunk, once: of the tokens behind its places."""
+        return self._scores.pop(sequence.id, [])
 
     def _prefill_last(self, chunk: Chunk) -> mx.array:
         """The sequence's first token."""
@@ -248,6 +265,7 @@ class BatchRunner:
         for sequence_id in leaving:
             self._prefills.pop(sequence_id, None)
             self._samplers.pop(sequence_id, None)
+            self._scores.pop(sequence_id, None)
             if self._drafter:
                 self._drafter.forget(sequence_id)
         self._started = [(row, first) for row, first in self._started if row.id not in leaving]

@@ -44,6 +44,10 @@ _WORTH_WAITING_TOKENS = 64
 """A shared beginning of this length costs more to compute twice than to wait for."""
 
 
+_SCORED_TOKENS = 128
+"""Of a prompt that is scored, per step: there are logits for each, the whole vocabulary wide."""
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Prompt tokens ``start`` to ``stop`` of a sequence, to be prefilled."""
@@ -185,7 +189,9 @@ class Scheduler:
         first = _next_chunk(turn, budget)
         chunks = [first]
         longest = first.length
-        for sequence in others:
+        for sequence in others if turn.scored is None else ():
+            if sequence.scored is not None:
+                continue
             chunk = _next_chunk(sequence, budget)
             widest = max(longest, chunk.length)
             fits = widest * (len(chunks) + 1) <= budget and widest <= _SHORT_TOKENS
@@ -319,4 +325,6 @@ def _padded(rows: Collection[Sequence]) -> int:
 def _next_chunk(sequence: Sequence, size: int) -> Chunk:
     start = sequence.computed
     ends = [stop for stop in (*sequence.stops, len(sequence.to_prefill)) if stop > start]
+    if sequence.scored is not None:
+        size = min(size, _SCORED_TOKENS)
     return Chunk(sequence, start, min([start + size, *ends]))

@@ -69,6 +69,8 @@ class Sequence:
     """Work that gives way to what somebody is waiting for."""
     deadline: float | None = None
     """When it has to be finished, on the monotonic clock."""
+    scored: int | None = None
+    """How many likely tokens to report at each place of the prompt; None: it is not scored."""
     id: int = field(default_factory=lambda: next(_ids))
     phase: Phase = Phase.WAITING
     computed: int = 0
@@ -84,8 +86,15 @@ class Sequence:
     begun: bool = False
     """Whether the runner holds it."""
     submitted_at: float = field(default_factory=time.monotonic)
+    waited: float = 0.0
+    """Seconds that it waited for the places it had so far."""
+    waits_since: float = field(init=False)
+    """When it began to wait for its present or next place."""
     started_at: float | None = None
     first_token_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self.waits_since = self.submitted_at
 
     @property
     def to_prefill(self) -> tuple[int, ...]:
@@ -107,7 +116,17 @@ class Sequence:
         """Prompt and answer so far."""
         return (*self.prompt, *self.generated)
 
-    def lose_place(self) -> None:
+    def waited_until(self, now: float) -> float:
+        """Seconds that it has waited for a place, all told; being answered does not count."""
+        waiting = self.phase is Phase.WAITING
+        return self.waited + (now - self.waits_since if waiting else 0.0)
+
+    def take_place(self, now: float) -> None:
+        """Be answered from now on."""
+        self.waited = self.waited_until(now)
+        self.phase = Phase.PREFILL
+
+    def lose_place(self, now: float) -> None:
         """Wait again: what was computed is computed anew, or found in the prompt cache."""
-        self.phase = Phase.WAITING
+        self.phase, self.waits_since = Phase.WAITING, now
         self.resumed = len(self.generated)

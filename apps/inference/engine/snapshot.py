@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from apps.inference.engine import protocol
+from apps.inference.engine.embedding.work import EmbeddingWork
 from apps.inference.engine.model_loads import ModelLoads
 from apps.inference.engine.model_pool import ModelPool
 from apps.inference.engine.prompt_cache.cache import PromptCache
@@ -54,6 +55,7 @@ def take_snapshot(
     ceiling_bytes: int,
     pool: ModelPool,
     scheduler: Scheduler,
+    embeddings: EmbeddingWork,
     cache: PromptCache,
     responses: ResponseCache,
     loads: ModelLoads,
@@ -77,7 +79,7 @@ def take_snapshot(
         models=tuple(model.described() for model in pool),
         loading=progress.model if progress else None,
         loading_share=progress.share if progress else 0.0,
-        active=scheduler.active,
+        active=scheduler.active + len(embeddings),
         queued=scheduler.queued + len(loads),
         steps=steps,
         last_step_age=None,

@@ -70,7 +70,8 @@ class _Client(AsyncClient):
 
 
 class Caller:
-    """Sends requests through the ASGI handler, streams read to their end.
+    """Sends requests through the ASGI handler, streams read to their end, as requests with a
+    lifetime: what is settled at their end is settled when the call returns.
 
     One ``async_to_sync`` around the whole exchange keeps database work on the
     test's own thread, and with it inside the test's transaction.
@@ -80,7 +81,16 @@ class Caller:
         self._client = _Client(raise_request_exception=False)
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        return async_to_sync(self._exchange)(method, path, body, headers)
+        return async_to_sync(self._request)(method, path, body, headers)
+
+    async def _request(self, *request: Any) -> Answer:
+        answers: list[Answer] = []
+
+        async def application(*_: Any) -> None:
+            answers.append(await self._exchange(*request))
+
+        await RequestLifetimes(application)({}, None, None)
+        return answers[0]
 
     async def _exchange(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -213,6 +213,7 @@ def test_several_answers_are_made_side_by_side(call: Caller, fake_engine: FakeEn
         "completion_tokens": 3,
         "total_tokens": 23,
         "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
 
 

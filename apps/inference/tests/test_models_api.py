@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from apps.inference.engine.protocol import LoadModel, ModelReady
+from apps.inference.services import engine, spec_for
 from apps.inference.tests.conftest import Caller
 from apps.models.models import Adapter, LocalModel
+from tests.fake_engine import FakeEngine
+from tests.registry import make_model
 
 
 def test_every_model_is_listed_once(call: Caller, qwen: LocalModel) -> None:
@@ -20,8 +26,56 @@ def test_every_model_is_listed_once(call: Caller, qwen: LocalModel) -> None:
         "created": int(qwen.created_at.timestamp()),
         "owned_by": "acme",
         "context_length": 2048,
+        "capabilities": ["chat", "completions"],
+        "loaded": None,
+        "alias": None,
         "parent": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("fields", "capabilities"),
+    [
+        ({}, ["chat", "completions"]),
+        ({"knows_tools": True}, ["chat", "completions", "tools"]),
+        ({"kind": "completion"}, ["completions"]),
+        ({"kind": "embedding"}, ["embeddings", "rerank"]),
+    ],
+)
+def test_a_model_says_what_it_is_for(
+    call: Caller, db: None, fields: dict[str, Any], capabilities: list[str]
+) -> None:
+    make_model("one", **fields)
+
+    assert call("GET", "/v1/models/one").json["capabilities"] == capabilities
+
+
+def test_a_model_says_whether_it_is_loaded(
+    call: Caller, tiny: LocalModel, qwen: LocalModel, fake_engine: FakeEngine
+) -> None:
+    engine().call(LoadModel(model=spec_for(qwen)), ModelReady)
+
+    data = call("GET", "/v1/models").json["data"]
+
+    assert {model["id"]: model["loaded"] for model in data} == {"qwen": True, "tiny": False}
+
+
+def test_a_model_is_found_by_its_alias(call: Caller, tiny: LocalModel) -> None:
+    LocalModel.objects.update(alias="openai/gpt-4o-mini")
+
+    answer = call("GET", "/v1/models/openai/gpt-4o-mini")
+
+    assert (answer.json["id"], answer.json["alias"]) == ("tiny", "openai/gpt-4o-mini")
+
+
+def test_a_name_goes_before_an_alias_and_that_before_a_repository(
+    call: Caller, tiny: LocalModel, qwen: LocalModel
+) -> None:
+    make_model("third", alias="acme/Qwen-Test")
+    make_model("fourth", repo_id="tiny")
+
+    assert call("GET", "/v1/models/acme/Qwen-Test").json["id"] == "third"
+    assert call("GET", "/v1/models/tiny").json["id"] == "tiny"
 
 
 def test_an_adapter_is_listed_after_its_model(

@@ -1,7 +1,7 @@
 """A name for what a model computes: equal digests, equal output.
 
 Prompt caches are kept under this name, so it covers everything that decides what
-a prompt turns into: weights, configuration, tokenizer, chat template.
+a prompt turns into: weights, configuration, tokenizer, chat template, pooling.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ CHUNK_BYTES = 1024 * 1024
 # changes once too often costs a cache, one that stays the same costs the truth.
 _SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".tiktoken", ".txt"}
 _TEMPLATES = "additional_chat_templates"
+_POOLING = "*_Pooling/config.json"
 
 
 def digest_model(path: Path, progress: Callable[[float], None] | None = None) -> str:
@@ -58,7 +59,7 @@ def digest_adapter(weights: bytes, config: bytes) -> str:
 
 
 def _relevant(path: Path) -> list[Path]:
-    candidates = [*path.iterdir(), *(path / _TEMPLATES).glob("*")]
+    candidates = [*path.iterdir(), *(path / _TEMPLATES).glob("*"), *path.glob(_POOLING)]
     return [
         file
         for file in candidates

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from apps.models.runtime.context import context_length
+from apps.models.runtime.embedding.description import describe_embedding
 from apps.models.runtime.errors import ModelFormatError
 from apps.models.runtime.headers import (
     WeightGroup,
@@ -18,8 +20,12 @@ from apps.models.runtime.headers import (
     weight_groups,
 )
 
+Kind = Literal["chat", "completion", "embedding"]
+"""What a model is for: conversations, going on with a text, or vectors."""
+
 _DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _FRONT_MATTER = re.compile(r"\A---\n(?P<body>.*?)\n---\s*$", re.DOTALL | re.MULTILINE)
+_TOOLS = re.compile(r"\btools\b")
 _LICENSE = re.compile(r"^license:\s*[\"']?(?P<id>[A-Za-z0-9._-]{1,80})[\"']?\s*$", re.MULTILINE)
 
 
@@ -36,7 +42,9 @@ class ModelFacts:
     """Bytes of the weight files."""
     context_length: int
     """Longest context in tokens."""
-    has_chat_template: bool
+    kind: Kind
+    knows_tools: bool
+    """Whether its chat template has a place for tools."""
     license: str
     """The model card's licence id; empty where it names none."""
 
@@ -56,13 +64,17 @@ def inspect_model(path: Path) -> ModelFacts:
     tokenizer = path / "tokenizer_config.json"
     tokenizer_config = read_json(tokenizer) if tokenizer.exists() else {}
     groups = list(weight_groups(read_tensors(path), config).values())
+    embedding = describe_embedding(path, config)
+    length_of = embedding.context_length if embedding else context_length
+    template = _chat_template(path, tokenizer_config)
     return ModelFacts(
         architecture=architecture,
         parameters=sum(group.parameters for group in groups),
         quantization=_quantization(groups),
         size_bytes=sum(file.stat().st_size for file in weight_files(path)),
-        context_length=context_length(config, tokenizer_config.get("model_max_length")),
-        has_chat_template=_has_chat_template(path, tokenizer_config),
+        context_length=length_of(config, tokenizer_config.get("model_max_length")),
+        kind="embedding" if embedding else "chat" if template else "completion",
+        knows_tools=_TOOLS.search(template) is not None,
         license=_license(path / "README.md"),
     )
 
@@ -83,9 +95,16 @@ def _quantization(groups: list[WeightGroup]) -> str:
     return _DTYPE_NAMES.get(commonest[0][0], commonest[0][0].lower()) if commonest else "empty"
 
 
-def _has_chat_template(path: Path, tokenizer_config: dict[str, Any]) -> bool:
-    files = ("chat_template.jinja", "chat_template.json")
-    return bool(tokenizer_config.get("chat_template")) or any((path / f).exists() for f in files)
+def _chat_template(path: Path, tokenizer_config: dict[str, Any]) -> str:
+    """The template's source, all of them where there are several; empty where there is none."""
+    file = path / "chat_template.jinja"
+    if file.exists():
+        return file.read_text(encoding="utf-8", errors="replace")
+    other = path / "chat_template.json"
+    found = tokenizer_config.get("chat_template") or (
+        read_json(other).get("chat_template") if other.exists() else None
+    )
+    return found if isinstance(found, str) else json.dumps(found) if found else ""
 
 
 def _license(card: Path) -> str:

@@ -16,7 +16,13 @@ from typing import Any
 from apps.models.runtime import accelerator
 from apps.models.runtime.accelerator import AcceleratorProfile
 from apps.models.runtime.context import context_length
-from apps.models.runtime.errors import ModelLoadError
+from apps.models.runtime.embedding.description import (
+    ENCODERS,
+    EmbeddingDescription,
+    describe_embedding,
+)
+from apps.models.runtime.errors import ModelFormatError, ModelLoadError
+from apps.models.runtime.headers import read_json
 
 # Whoever imports this module first must not cost MLX its fast BLAS.
 accelerator.prepare()
@@ -29,6 +35,7 @@ from mlx_lm.tokenizer_utils import TokenizerWrapper  # noqa: E402
 from mlx_lm.utils import load_model, load_tokenizer  # noqa: E402
 
 from apps.models.runtime.cpu.layout import lay_out  # noqa: E402
+from apps.models.runtime.embedding.building import build_encoder  # noqa: E402
 
 # What mlx-lm, MLX and transformers are seen to raise on folders that are wrong
 # in one way or another; nothing narrower covers foreign configurations.
@@ -65,6 +72,8 @@ class LoadedModel:
     """Longest context in tokens."""
     weights_bytes: int
     """Bytes of the weights as they lie in memory."""
+    embedding: EmbeddingDescription | None = None
+    """How it makes vectors; None for a model that generates text."""
 
 
 def load(path: Path, profile: AcceleratorProfile) -> LoadedModel:
@@ -89,14 +98,10 @@ def load_in_parts(
     # Not as a context manager: that would wait for the tokenizer of an abandoned load.
     beside = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
     try:
-        model, config = load_model(path, lazy=True, trust_remote_code=False)
+        embedding = describe_embedding(path, read_json(path / "config.json"))
+        model, config = _build(path)
         yield 0  # what comes next, the tokenizer, may hold Python's lock for a while
-        tokenizer = beside.submit(
-            load_tokenizer,
-            path,
-            {"trust_remote_code": False},
-            eos_token_ids=config.get("eos_token_id"),
-        )
+        tokenizer = beside.submit(_tokenizer, path, config)
         if not profile.compute_float32 and config.get("source_format") == "gguf":
             _settle(model, config)
         held = 0
@@ -105,7 +110,9 @@ def load_in_parts(
             yield held
         while not _finished(tokenizer):
             yield held
-        yield _loaded(model, tokenizer.result(), config)
+        yield _loaded(model, tokenizer.result(), config, embedding)
+    except ModelFormatError as error:
+        raise ModelLoadError(f"The model in {path.name} could not be loaded. {error}") from error
     except _LOAD_FAILURES as error:
         raise ModelLoadError(_explain(path, error)) from error
     finally:
@@ -113,18 +120,47 @@ def load_in_parts(
         mx.clear_cache()
 
 
+def read_tokenizer(path: Path, config: dict[str, Any]) -> TokenizerWrapper:
+    """The tokenizer of the model folder ``path`` with this config.json. Raises ModelLoadError."""
+    try:
+        return _tokenizer(path, config)
+    except _LOAD_FAILURES as error:
+        raise ModelLoadError(_explain(path, error)) from error
+
+
+def _tokenizer(path: Path, config: dict[str, Any]) -> TokenizerWrapper:
+    return load_tokenizer(
+        path, {"trust_remote_code": False}, eos_token_ids=config.get("eos_token_id")
+    )
+
+
+def _build(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The model and its configuration, its weights not read yet."""
+    if read_json(path / "config.json").get("model_type") in ENCODERS:
+        return build_encoder(path)
+    model, config = load_model(path, lazy=True, trust_remote_code=False)
+    return model, config
+
+
 def _finished(tokenizer: Future[TokenizerWrapper]) -> bool:
     """Whether it is there; waits a moment, so that asking again at once is no busy loop."""
     return bool(wait([tokenizer], timeout=_TOKENIZER_PATIENCE).done)
 
 
-def _loaded(model: nn.Module, tokenizer: TokenizerWrapper, config: dict[str, Any]) -> LoadedModel:
+def _loaded(
+    model: nn.Module,
+    tokenizer: TokenizerWrapper,
+    config: dict[str, Any],
+    embedding: EmbeddingDescription | None,
+) -> LoadedModel:
+    length_of = embedding.context_length if embedding else context_length
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
         config=config,
-        context_length=context_length(config, getattr(tokenizer, "model_max_length", None)),
+        context_length=length_of(config, getattr(tokenizer, "model_max_length", None)),
         weights_bytes=sum(array.nbytes for _, array in tree_flatten(model.parameters())),
+        embedding=embedding,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.models.runtime.accelerator import AcceleratorProfile
+from apps.models.runtime.embedding.description import describe_embedding
 from apps.models.runtime.headers import read_json, read_tensors, weight_groups
 
 PREFILL_CHUNK = 512
@@ -45,6 +46,17 @@ def estimate(path: Path, profile: AcceleratorProfile) -> MemoryEstimate:
         weights = sum(group.nbytes for group in groups)
     largest = max((group.nbytes for group in groups), default=0)
     text = _text_config(config)
+    embedding = describe_embedding(path, config)
+    if embedding is not None:
+        # What it keeps for an input goes with the input: it is working memory.
+        length = embedding.context_length(config)
+        return MemoryEstimate(
+            weights_bytes=weights,
+            kv_bytes_per_token=0,
+            overhead_bytes=width * (length * _kv_elements(text) + _score_elements(text, length))
+            + width * _activation_elements(text)
+            + largest,
+        )
     return MemoryEstimate(
         weights_bytes=weights,
         kv_bytes_per_token=width * _kv_elements(text),
@@ -79,6 +91,12 @@ def _kv_elements(config: dict[str, Any]) -> int:
     kv_heads = _integer(config, "num_key_value_heads") or heads
     head_dim = _integer(config, "head_dim") or _hidden(config) // max(heads, 1)
     return layers * 2 * kv_heads * head_dim
+
+
+def _score_elements(config: dict[str, Any], length: int) -> int:
+    """Attention scores of one layer for one chunk of an input of this length."""
+    heads = _integer(config, "num_attention_heads", "n_heads", "n_head")
+    return heads * min(length, PREFILL_CHUNK) * length
 
 
 def _hidden(config: dict[str, Any]) -> int:

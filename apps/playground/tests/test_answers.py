@@ -12,7 +12,17 @@ import pytest
 from django.db import connections
 
 from apps.inference.client import EngineClient, EventStream
-from apps.inference.engine.protocol import Delta, Generate, Loading, Prefill, Prompt
+from apps.inference.engine.protocol import (
+    Delta,
+    Generate,
+    Loading,
+    Prefill,
+    Prompt,
+    Reasoning,
+)
+from apps.inference.engine.protocol import (
+    Message as Said,
+)
 from apps.playground import answers, services
 from apps.playground.models import Conversation, Message
 from apps.playground.tests.conftest import Ask, finished
@@ -50,6 +60,22 @@ def test_a_whole_answer_is_stored_with_its_numbers(engine: FakeEngine, ask: Ask)
     assert answer.finish_reason == "stop"
     assert (answer.prompt_tokens, answer.cached_tokens, answer.completion_tokens) == (30, 20, 2)
     assert (answer.ttft, answer.tokens_per_second) == (0.05, 20.0)
+
+
+def test_thoughts_are_stored_with_the_answer_and_go_back_apart_from_it(
+    engine: FakeEngine, ask: Ask
+) -> None:
+    prompt, prefill, said, done = reply("Paris.")
+    thoughts = (Reasoning(text="France has "), Reasoning(text="one."))
+    engine.once(Generate, prompt, prefill, *thoughts, said, done)
+
+    answer = ask("What is the capital of France?")
+    ask("And of Italy?")
+
+    assert answer.content == "<think>France has one.</think>\n\nParis."
+    assert engine.wait_for_call(Generate, 2).request.messages[1] == Said(
+        role="assistant", content="Paris.", reasoning="France has one."
+    )
 
 
 def test_text_is_stored_while_it_streams(

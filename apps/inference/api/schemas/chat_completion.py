@@ -17,11 +17,16 @@ class PromptTokensDetails(BaseModel):
     cached_tokens: int = Field(description="Prompt tokens whose KV was already computed.")
 
 
+class CompletionTokensDetails(BaseModel):
+    reasoning_tokens: int = Field(description="Tokens that the model thought in.")
+
+
 class CompletionUsage(BaseModel):
     prompt_tokens: int
     completion_tokens: int = Field(description="Of all the answers together.")
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails
 
 
 class TopLogprob(BaseModel):
@@ -58,10 +63,31 @@ class ChoiceTimings(BaseModel):
     )
 
 
+class CalledFunction(BaseModel):
+    name: str
+    arguments: str = Field(description="JSON text; where the answer was cut off, a part of it.")
+
+
+class ToolCall(BaseModel):
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+def _absent(value: object) -> bool:
+    return value is None
+
+
 class AssistantMessage(BaseModel):
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None = Field(description="Null where the answer is calls only.")
     refusal: None = None
+    reasoning_content: str | None = Field(
+        default=None,
+        exclude_if=_absent,
+        description="Extension: what the model thought before it answered.",
+    )
+    tool_calls: list[ToolCall] | None = Field(default=None, exclude_if=_absent)
 
 
 class Choice(BaseModel):

@@ -7,15 +7,29 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    field_validator,
+)
 
 from apps.inference.api.schemas.fields import NotYet, StrictRequest, invalid, only
+from apps.inference.api.schemas.sampling import SamplingFields, ServingFields
 from apps.inference.api.schemas.structure import ResponseFormat, StructuredOutputs
+from apps.inference.api.schemas.tools import (
+    MAX_TOOLS,
+    ChatTool,
+    MessageToolCall,
+    ToolChoice,
+    checked_choice,
+    checked_tools,
+)
 
-MAX_STOPS = 4
 MAX_ANSWERS = 16
 """Of one request (``n``); more would not fit a batch of the default size."""
-MAX_BIASED_TOKENS = 1024
 
 
 class TextPart(StrictRequest):
@@ -23,31 +37,67 @@ class TextPart(StrictRequest):
     text: str
 
 
-def _as_parts(content: Any) -> Any:
+def _as_parts(content: Any, info: ValidationInfo) -> Any:
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
+    if content is None and info.data.get("role") == "assistant" and info.data.get("tool_calls"):
+        return []
     if not isinstance(content, list):
         raise invalid("Input should be a string or a list of text parts")
     return content
 
 
+def _not_the_older_form(role: Any) -> Any:
+    if role == "function":
+        raise invalid("Results of calls have the role tool, and the tool_call_id of their call.")
+    return role
+
+
 class ChatMessage(StrictRequest):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[
-        list[TextPart], BeforeValidator(_as_parts, json_schema_input_type=str | list[TextPart])
+    role: Annotated[
+        Literal["system", "developer", "user", "assistant", "tool"],
+        BeforeValidator(_not_the_older_form),
     ]
-    name: str | None = Field(default=None, description="Accepted; has no effect.")
+    tool_calls: list[MessageToolCall] | None = Field(
+        default=None, description="What the assistant called in this turn."
+    )
+    content: Annotated[
+        list[TextPart],
+        BeforeValidator(_as_parts, json_schema_input_type=str | list[TextPart] | None),
+    ] = Field(default=None, validate_default=True)
+    tool_call_id: str | None = Field(
+        default=None, validate_default=True, description="Whose result a tool message is."
+    )
+    reasoning_content: str | None = Field(
+        default=None, description="Extension. What the model thought before this answer."
+    )
+    name: str | None = Field(default=None, description="Of a tool; elsewhere it has no effect.")
     # What clients send back when they put an earlier answer into the messages.
     refusal: NotYet = None
     annotations: NotYet = None
     audio: NotYet = None
     function_call: NotYet = None
-    tool_calls: NotYet = None
     parsed: Any = None  # the openai client's own reading of a structured answer
 
     @property
     def text(self) -> str:
         return "".join(part.text for part in self.content)
+
+    @field_validator("tool_calls")
+    @classmethod
+    def _are_the_assistants(
+        cls, value: list[MessageToolCall] | None, info: ValidationInfo
+    ) -> list[MessageToolCall] | None:
+        if value and info.data.get("role") != "assistant":
+            raise invalid("Only an assistant's message has calls.")
+        return value
+
+    @field_validator("tool_call_id")
+    @classmethod
+    def _goes_with_a_result(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if (value is not None) != (info.data.get("role") == "tool"):
+            raise invalid("A message with the role tool has it, and no other.")
+        return value
 
 
 class StreamOptions(StrictRequest):
@@ -57,53 +107,12 @@ class StreamOptions(StrictRequest):
     include_obfuscation: bool | None = Field(default=None, description="Has no effect.")
 
 
-def _as_list(stop: Any) -> Any:
-    if stop is None:
-        return []
-    return [stop] if isinstance(stop, str) else stop
-
-
-Stop = Annotated[str, Field(min_length=1)]
-
-
-def _token_ids(bias: dict[str, float] | None) -> dict[str, float] | None:
-    for token, value in (bias or {}).items():
-        if not (token.isascii() and token.isdigit()):
-            raise invalid(f"{token!r} is no token id. The keys are the ids of tokens.")
-        if not -100 <= value <= 100:
-            raise invalid(f"The bias of token {token} should be between -100 and 100.")
-    return bias
-
-
-class ChatCompletionRequest(StrictRequest):
+class ChatCompletionRequest(SamplingFields, ServingFields):
     model: str = Field(
         min_length=1,
         description="A model's name or hub repository id; `:` and an adapter's name may follow.",
     )
     messages: list[ChatMessage] = Field(min_length=1)
-
-    # How tokens are chosen.
-    temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
-    top_p: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
-    top_k: int | None = Field(
-        default=None, ge=0, le=1_000_000, description="Extension. 0 turns it off."
-    )
-    min_p: float | None = Field(
-        default=None, ge=0, le=1, allow_inf_nan=False, description="Extension."
-    )
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
-    repetition_penalty: float | None = Field(
-        default=None,
-        gt=0,
-        le=10,
-        allow_inf_nan=False,
-        description="Extension. Above 1 discourages tokens of the prompt and the answer so far.",
-    )
-    logit_bias: Annotated[dict[str, float] | None, AfterValidator(_token_ids)] = Field(
-        default=None, max_length=MAX_BIASED_TOKENS, description="From token id to -100…100."
-    )
-    seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
 
     # What the answer is to be.
     n: int | None = Field(
@@ -113,11 +122,6 @@ class ChatCompletionRequest(StrictRequest):
     max_tokens: int | None = Field(
         default=None, ge=1, description="Older name of max_completion_tokens, which wins."
     )
-    stop: Annotated[
-        list[Stop],
-        BeforeValidator(_as_list, json_schema_input_type=str | list[str] | None),
-        Field(max_length=MAX_STOPS),
-    ] = []
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = Field(
         default=None, description="Extension. A schema, pattern, choice or grammar to keep to."
@@ -133,26 +137,25 @@ class ChatCompletionRequest(StrictRequest):
     service_tier: Literal["auto", "default", "flex", "scale", "priority"] | None = Field(
         default=None, description="`flex` is batch priority; the others have no effect."
     )
-    priority: Literal["interactive", "batch"] | None = Field(
-        default=None,
-        description="Extension. Batch work is taken up while no interactive request waits.",
+
+    # What the model may call.
+    tools: Annotated[list[ChatTool] | None, AfterValidator(checked_tools)] = Field(
+        default=None, max_length=MAX_TOOLS
     )
-    deadline_seconds: float | None = Field(
-        default=None,
-        gt=0,
-        allow_inf_nan=False,
-        description="Extension. An answer that is not finished by then ends with a 504.",
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = Field(
+        default=None, description="False: one call in an answer at most."
     )
-    cache_salt: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=200,
-        description="Extension. Cached prompts and responses are shared within a salt only.",
+
+    # How the prompt is made.
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        default=None, description="Told to the model's template; `none` turns reasoning off."
+    )
+    chat_template_kwargs: dict[str, JsonValue] | None = Field(
+        default=None, description="Extension. More variables for the model's chat template."
     )
 
     # These would change the answer, and are refused where they would.
-    tools: NotYet = None
-    tool_choice: Annotated[Any, only("none", "auto")] = None
     functions: NotYet = None
     function_call: Annotated[Any, only("none", "auto")] = None
     modalities: Annotated[Any, only(["text"])] = None
@@ -162,12 +165,10 @@ class ChatCompletionRequest(StrictRequest):
 
     # These change nothing here.
     metadata: Any = None
-    parallel_tool_calls: Any = None
     prediction: Any = None
     prompt_cache_key: Any = None
     prompt_cache_options: Any = None
     prompt_cache_retention: Any = None
-    reasoning_effort: Any = None
     safety_identifier: Any = None
     store: Any = None
     user: str | None = None
@@ -179,6 +180,11 @@ class ChatCompletionRequest(StrictRequest):
         if value and info.data.get("logprobs") is not True:
             raise invalid("It needs logprobs to be true.")
         return value
+
+    @field_validator("tool_choice")
+    @classmethod
+    def _can_be_made(cls, value: ToolChoice | None, info: ValidationInfo) -> ToolChoice | None:
+        return checked_choice(value, info.data.get("tools"))
 
     @field_validator("structured_outputs")
     @classmethod

@@ -241,3 +241,17 @@ def test_a_new_worker_takes_up_what_was_queued(queued: list[int]) -> None:
     tasks.requeue_benchmarks()
 
     assert queued == [first.pk, second.pk]
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080/v1"),
+        ("0.0.0.0", "http://127.0.0.1:8080/v1"),
+        ("::", "http://[::1]:8080/v1"),
+        ("192.168.1.5", "http://192.168.1.5:8080/v1"),
+    ],
+)
+def test_the_hub_is_measured_where_it_listens(settings: Any, host: str, url: str) -> None:
+    settings.HUB = settings.HUB.model_copy(update={"host": host, "port": 8080})
+    assert conduct_module.own_url() == url

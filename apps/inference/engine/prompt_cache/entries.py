@@ -58,9 +58,7 @@ class Entry:
 
     def shares(self, node: Node) -> bool:
         """Whether other entries stand on this node's KV in memory."""
-        if any(child.span is not None for child in node.children.values()):
-            return True
-        return node.entry is not None and node.entry is not self
+        return node.held_children > 0 or (node.entry is not None and node.entry is not self)
 
 
 class EntryTable:

@@ -7,8 +7,8 @@ Contracts
 - ``span`` is the node's KV in memory, ``stored`` where it lies on disk. Either may
   be None.
 - Splitting a node cuts span and slice alike and never copies a token twice.
-- ``memory_bytes`` changes in ``set_span`` and nowhere else; which nodes read a record
-  on disk, in ``set_stored``.
+- ``memory_bytes`` and ``held_children`` change in ``set_span`` and nowhere else; which
+  nodes read a record on disk, in ``set_stored``.
 
 The tree knows neither files nor MLX: a span is anything with the Span protocol.
 """
@@ -52,12 +52,14 @@ class StoredSlice:
 
 
 class Node:
-    __slots__ = ("children", "end", "entry", "parent", "span", "stored", "tokens")
+    __slots__ = ("children", "end", "entry", "held_children", "parent", "span", "stored", "tokens")
 
     def __init__(self, tokens: Tokens, parent: Node | None) -> None:
         self.tokens = tokens
         self.parent = parent
         self.children: dict[int, Node] = {}
+        self.held_children = 0
+        """How many of them have KV in memory; a system prompt may have thousands of children."""
         self.span: Span | None = None
         self.stored: StoredSlice | None = None
         self.entry: Entry | None = None
@@ -141,6 +143,8 @@ class RadixTree:
         """Put KV into a node, or take it out; the only place that counts bytes."""
         self.memory_bytes -= node.span.nbytes if node.span else 0
         self.memory_bytes += span.nbytes if span else 0
+        if node.parent is not None:
+            node.parent.held_children += (span is not None) - (node.span is not None)
         node.span = span
 
     def set_stored(self, node: Node, stored: StoredSlice | None) -> None:
@@ -174,13 +178,14 @@ class RadixTree:
         """Cut a node after its matched tokens; the lower half keeps entry and children."""
         lower, at = step.node, step.taken
         assert lower.parent is not None
+        span = lower.span
+        self.set_span(lower, None)
         upper = Node(lower.tokens[:at], lower.parent)
         lower.parent.children[upper.tokens[0]] = upper
         lower.parent = upper
         lower.tokens = lower.tokens[at:]
         upper.children[lower.tokens[0]] = lower
-        if (span := lower.span) is not None:
-            self.set_span(lower, None)
+        if span is not None:
             self.set_span(upper, span.cut(0, at))
             self.set_span(lower, span.cut(at, at + len(lower.tokens)))
         if (stored := lower.stored) is not None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import mlx.core as mx
 import numpy as np
@@ -23,7 +24,12 @@ from apps.inference.engine.sampling.deep_stack import on_deep_stack
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
-MAX_CHARACTERS = {"json_schema": 128 * 1024, "regex": 4 * 1024, "lark": 16 * 1024}
+MAX_CHARACTERS = {
+    "json_schema": 128 * 1024,
+    "regex": 4 * 1024,
+    "lark": 16 * 1024,
+    "calls": 256 * 1024,
+}
 """By kind of grammar. Other answers wait while one is compiled: with the limits below, the
 worst that were found take less than a second."""
 
@@ -47,7 +53,20 @@ _JSON_OPTIONS: JsonCompileOptions = {
     "whitespace_pattern": r" |\n[ \t]{0,20}",
 }
 
-_NAMES = {"json_schema": "JSON Schema", "regex": "regular expression", "lark": "grammar"}
+_NAMES = {
+    "json_schema": "JSON Schema",
+    "regex": "regular expression",
+    "lark": "grammar",
+    "calls": "tools' parameters",
+}
+
+
+@dataclass(frozen=True)
+class CallGrammar:
+    """How tool calls look: Lark rules of the engine's own around the schemas of a request."""
+
+    text: str
+    kind: ClassVar = "calls"
 
 
 class Grammars:
@@ -59,9 +78,9 @@ class Grammars:
         self._tokenizer = tokenizer
         self._limits = LLParserLimits(**(_LIMITS | (limits or {})))
         self._vocabulary: LLTokenizer | None = None
-        self._compiled: OrderedDict[Grammar, LLMatcher] = OrderedDict()
+        self._compiled: OrderedDict[Grammar | CallGrammar, LLMatcher] = OrderedDict()
 
-    def constraint(self, grammar: Grammar) -> Constraint:
+    def constraint(self, grammar: Grammar | CallGrammar) -> Constraint:
         """A new answer's constraint. Raises InvalidRequest where the grammar is of no use."""
         matcher = self._compiled.get(grammar)
         if matcher is None:
@@ -72,7 +91,23 @@ class Grammars:
         self._compiled.move_to_end(grammar)
         return Constraint(matcher.deep_copy())
 
-    def _compile(self, grammar: Grammar) -> LLMatcher:
+    @property
+    def usable(self) -> bool:
+        """Whether the model's tokenizer is of a kind that grammars work with."""
+        try:
+            self._vocabulary = self._vocabulary or _vocabulary(self._tokenizer)
+        except InvalidRequest:
+            return False
+        return True
+
+    def tokens_of(self, data: bytes) -> list[int]:
+        """Tokens that spell ``data`` to a constraint, whatever the tokenizer would choose."""
+        if not data:
+            return []
+        self._vocabulary = self._vocabulary or _vocabulary(self._tokenizer)
+        return list(self._vocabulary.tokenize_bytes(data))
+
+    def _compile(self, grammar: Grammar | CallGrammar) -> LLMatcher:
         longest = MAX_CHARACTERS[grammar.kind]
         if len(grammar.text) > longest:
             raise _refused(grammar, f"it is longer than {longest} characters")
@@ -93,6 +128,16 @@ class Constraint:
         self._matcher = matcher
         self._accepted = 0
         self._stuck: tuple[int, str] | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the grammar may end here."""
+        return self._stuck is None and self._matcher.is_accepting()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether something was accepted that the grammar does not allow."""
+        return self._stuck is not None
 
     def accept(self, token: int) -> None:
         """Go on by a token that was chosen."""
@@ -141,7 +186,13 @@ class Constraint:
         self._stuck = (position, _reason(error))
 
 
-def constrained(logits: mx.array, rows: Sequence[Constraint]) -> mx.array:
+class Masking(Protocol):
+    """Says which tokens may come next."""
+
+    def mask(self, vocabulary: int) -> np.ndarray: ...
+
+
+def constrained(logits: mx.array, rows: Sequence[Masking]) -> mx.array:
     """Logits, shape (rows, vocabulary), of what may not come at minus infinity."""
     masks = np.stack([row.mask(logits.shape[-1]) for row in rows])
     return mx.where(mx.array(masks), logits, -mx.inf)
@@ -178,11 +229,11 @@ def _any_allowed(matcher: LLMatcher) -> bool:
     return bool(np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8).any())
 
 
-def _source(grammar: Grammar) -> str:
+def _source(grammar: Grammar | CallGrammar) -> str:
     """The grammar in llguidance's own notation."""
     if grammar.kind == "regex":
         return LLMatcher.grammar_from_regex(grammar.text)
-    if grammar.kind == "lark":
+    if grammar.kind in ("lark", "calls"):
         return LLMatcher.grammar_from_lark(grammar.text)
     try:
         schema = json.loads(grammar.text)
@@ -198,7 +249,7 @@ def _source(grammar: Grammar) -> str:
         raise _refused(grammar, _reason(str(error))) from error
 
 
-def _refused(grammar: Grammar, reason: str) -> InvalidRequest:
+def _refused(grammar: Grammar | CallGrammar, reason: str) -> InvalidRequest:
     return InvalidRequest(f"The {_NAMES[grammar.kind]} can't be used: {reason}.")
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from apps.inference.engine.protocol import Sampling
 from apps.inference.engine.sampling.bias import LogitBias
-from apps.inference.engine.sampling.grammar import Constraint
 from apps.inference.engine.sampling.keys import random_key
 from apps.inference.engine.sampling.logprobs import ChosenToken, LogprobBatch
 from apps.inference.engine.sampling.penalties import Penalties
+from apps.inference.engine.sampling.stages import Rule
 from apps.inference.engine.tokens import Tokens
 
 _MASK64 = (1 << 64) - 1
@@ -29,7 +29,7 @@ class RowSampler:
         sampling: Sampling,
         *,
         prompt: Tokens = (),
-        constraint: Constraint | None = None,
+        constraint: Rule | None = None,
     ) -> None:
         """``prompt``: its tokens count for the repetition penalty."""
         self.temperature = sampling.temperature

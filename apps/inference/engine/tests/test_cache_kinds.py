@@ -269,3 +269,20 @@ def test_rows_of_one_batch_do_not_disturb_each_other(profile, tmp_path, spec):
                 together.engine.turn(wait=False)
     together.finish(*asked)
     assert [one.text for one in asked] == alone
+
+
+@kinds
+def test_an_answer_goes_on_as_alone_when_its_company_has_left(profile, tmp_path, spec):
+    alone = SteppedEngine(profile, tmp_path / "alone").answer(chat(spec, "first", max_tokens=50))
+    engine = SteppedEngine(profile, tmp_path / "company")
+    asked = engine.ask(chat(spec, "first", max_tokens=50))
+    visitors = [engine.ask(chat(spec, "a longer question", max_tokens=n)) for n in (4, 9)]
+    engine.finish(*visitors)
+    assert not asked.finished
+    last = engine.ask(chat(spec, "and one more", max_tokens=3))
+    engine.finish(asked, last)
+    assert asked.text == alone.text
+    # What it leaves in the prompt cache is right as well.
+    turns = ("first", asked.text, "go on")
+    expected = SteppedEngine(profile, tmp_path / "cold").answer(chat(spec, *turns))
+    assert engine.answer(chat(spec, *turns)).text == expected.text

@@ -73,6 +73,24 @@ def test_a_model_that_uses_its_whole_budget_still_fits(ledger):
         assert Ledger(ledger.ceiling, (full, *others)).fits
 
 
+@given(ledgers().filter(lambda ledger: ledger.claims), st.data())
+def test_a_model_that_takes_all_its_room_still_fits(ledger, data):
+    mine = data.draw(st.sampled_from(ledger.claims))
+    others = tuple(claim for claim in ledger.claims if claim is not mine)
+    mine = replace(mine, stays="answering now")
+    full = replace(
+        mine.footprint, weights_bytes=mine.footprint.weights_bytes + ledger.room(mine.name)
+    )
+    if Ledger(ledger.ceiling, (*others, mine)).fits:
+        assert Ledger(ledger.ceiling, (*others, replace(mine, footprint=full))).fits
+
+
+def test_an_idle_neighbour_keeps_no_room_from_a_model():
+    mine, neighbour = claim("mine", 40, stays="answering now"), claim("neighbour", 50)
+    assert Ledger(100, (mine, neighbour)).room("mine") == 60
+    assert Ledger(100, (mine, replace(neighbour, stays="pinned"))).room("mine") == 10
+
+
 @given(ledgers().filter(lambda ledger: ledger.claims))
 def test_what_fits_now_would_fit_later(ledger):
     digest = ledger.claims[0].digest

@@ -87,6 +87,20 @@ def test_a_match_is_the_longest_common_beginning(held, asked):
     assert sum(step.taken for step in tree.match(asked)) == common
 
 
+@given(st.lists(st.tuples(prompts, st.sampled_from(["fill", "grow", "drop", "remove"]))))
+def test_a_node_knows_how_many_of_its_children_hold_kv(steps):
+    tree = RadixTree()
+    for prompt, step in steps:
+        node = filled(tree, prompt) if step == "fill" else tree.grow(prompt)
+        if step == "drop":
+            tree.set_span(node, None)
+        elif step == "remove" and not node.children:
+            tree.remove(node)
+    for node in (tree.root, *tree.nodes()):
+        held = [child for child in node.children.values() if child.span is not None]
+        assert node.held_children == len(held)
+
+
 def test_removing_a_leaf_frees_its_kv_alone():
     tree = RadixTree()
     filled(tree, (1, 2, 3))

@@ -85,6 +85,39 @@ def test_log_probabilities_are_repeated_with_the_text():
     assert answered(cache, REQUEST)[1] == protocol.Delta(text="hi", logprobs=(token,) * 3)
 
 
+def test_thoughts_and_calls_are_repeated_in_their_order():
+    cache, events = ResponseCache(ON), []
+    call = Call(events.append)
+    assert not cache.answer(REQUEST, call)
+    call.emit(protocol.Prompt(prompt_tokens=9, cached_tokens=0, marked_tokens=4))
+    for text in ("I ", "think"):
+        call.emit(protocol.Reasoning(text=text))
+    call.emit(protocol.Delta(text="Well:"))
+    for index, name in enumerate(("f", "g")):
+        call.emit(protocol.ToolCallStart(index=index, id=f"call_{index}", name=name))
+        for text in ("{", "}"):
+            call.emit(protocol.ToolCallArguments(index=index, text=text))
+    call.emit(done("tool_calls"))
+    prompt, *told, last = answered(cache, REQUEST)
+    assert prompt.marked_tokens == 4
+    assert told == [
+        protocol.Reasoning(text="I think"),
+        protocol.Delta(text="Well:"),
+        protocol.ToolCallStart(index=0, id="call_0", name="f"),
+        protocol.ToolCallArguments(index=0, text="{}"),
+        protocol.ToolCallStart(index=1, id="call_1", name="g"),
+        protocol.ToolCallArguments(index=1, text="{}"),
+    ]
+    assert (last.repeated, last.finish_reason) == (True, "tool_calls")
+
+
+def test_the_tokens_of_a_prompt_are_not_repeated():
+    cache = ResponseCache(ON)
+    request = changed(score_prompt=True)
+    answered(cache, request)
+    assert answered(cache, request)[-1].repeated is False
+
+
 def test_it_is_off_by_default():
     cache = ResponseCache(ResponseCacheConfig())
     answered(cache, REQUEST)
@@ -197,6 +230,9 @@ EFFECTIVE = {
     "prompt": st.one_of(st.text(max_size=5), st.lists(st.integers(0, 9), max_size=3).map(tuple)),
     "tools": st.lists(st.builds(protocol.Tool, name=st.text(max_size=3)), max_size=2).map(tuple),
     "tool_choice": st.builds(protocol.ToolChoice, mode=st.sampled_from(["none", "required"])),
+    "suffix": st.text(max_size=3),
+    "score_prompt": st.booleans(),
+    "cache_mark": st.builds(protocol.CacheMark, messages=st.integers(1, 3)),
     "template_options": st.dictionaries(st.text(max_size=3), st.booleans(), max_size=2),
 }
 

@@ -84,6 +84,20 @@ def test_an_answer_that_gets_company_goes_on_without_its_draft(tiny, drafts, eng
     assert [asked.text, other.text] == alone
 
 
+def test_an_answer_has_its_draft_again_when_its_company_has_left(tiny, drafts, engine):
+    request = drafted(chat(tiny, "first", max_tokens=60), drafts["right"])
+    alone = engine.answer(request).text
+    asked = engine.ask(request)
+    while sum(isinstance(e, protocol.Delta) for e in asked.events) < 8:
+        engine.engine.turn(wait=False)
+    visitor = engine.ask(drafted(chat(tiny, "second", max_tokens=3), drafts["right"]))
+    engine.finish(visitor)
+    assert not asked.finished
+    engine.finish(asked)
+    assert asked.text == alone
+    assert asked.last.speculation.accepted > 35
+
+
 @pytest.mark.parametrize(
     "asks",
     [{"logprobs": 2}, {"presence_penalty": 1.0}, {"logit_bias": {65: 1.0}}],

@@ -81,6 +81,8 @@ class WithoutSystemRole:
     """A tokenizer whose template refuses a system message, as Gemma's does."""
 
     has_chat_template = True
+    has_thinking = False
+    chat_template = ""
 
     def __init__(self, tokenizer):
         self.encode = tokenizer.encode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import mlx.core as mx
@@ -116,30 +117,43 @@ def tiny_model(architecture: str = "llama", *, seed: int = 0, scale: float = 4, 
     return model
 
 
-def write_tiny_model(folder: Path, architecture: str = "llama", *, seed: int = 0, **sizes) -> Path:
-    """A folder that mlx-lm can load. The same seed gives the same files."""
+def write_tiny_model(
+    folder: Path,
+    architecture: str = "llama",
+    *,
+    seed: int = 0,
+    template: str = CHAT_TEMPLATE,
+    markers: Sequence[str] = (),
+    **sizes,
+) -> Path:
+    """A folder that mlx-lm can load. The same seed gives the same files.
+
+    ``markers``: more special tokens, for a ``template`` that has some.
+    """
     folder.mkdir(parents=True)
+    sizes.setdefault("vocab_size", _VOCABULARY + len(markers))
     weights = dict(tree_flatten(tiny_model(architecture, seed=seed, **sizes).parameters()))
     mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
     (folder / "config.json").write_text(json.dumps(tiny_config(architecture, **sizes)))
-    _write_tokenizer(folder)
+    context = sizes.get("max_position_embeddings", CONTEXT)
+    _write_tokenizer(folder, template, [*SPECIALS, *markers], context)
     return folder
 
 
-def _write_tokenizer(folder: Path) -> None:
+def _write_tokenizer(folder: Path, template: str, specials: Sequence[str], context: int) -> None:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({byte: i for i, byte in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(special, special=True) for special in SPECIALS])
+    tokenizer.add_special_tokens([AddedToken(special, special=True) for special in specials])
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(
         json.dumps(
             {
                 "tokenizer_class": "PreTrainedTokenizerFast",
                 "eos_token": "<|end|>",
-                "chat_template": CHAT_TEMPLATE,
-                "model_max_length": CONTEXT,
+                "chat_template": template,
+                "model_max_length": context,
             }
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tokenizers.decoders import DecodeStream
@@ -14,10 +15,23 @@ class Detokenizer:
     last token; bytes that never complete one are dropped.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        """``tokenizer``: a transformers fast tokenizer, or mlx-lm's wrapper of one."""
+    def __init__(self, tokenizer: Any, *, shown: Mapping[int, str] | None = None) -> None:
+        """``tokenizer``: a transformers fast tokenizer, or mlx-lm's wrapper of one.
+
+        ``shown``: special tokens that have a text here; others have none.
+        """
         self._tokenizer = tokenizer.backend_tokenizer
         self._stream = DecodeStream(skip_special_tokens=True)
+        self._shown = shown or {}
+        self._incomplete = False
+        """Whether the stream holds bytes of a character that is not whole."""
 
     def feed(self, token: int) -> str:
-        return self._stream.step(self._tokenizer, token) or ""
+        if token in self._shown:
+            if self._incomplete:
+                # They are of the text before the marker, and must not appear behind it.
+                self._stream, self._incomplete = DecodeStream(skip_special_tokens=True), False
+            return self._shown[token]
+        text = self._stream.step(self._tokenizer, token)
+        self._incomplete = text is None
+        return text or ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from apps.inference.engine.text.markers import first_marker, possible_start
+
 
 class StopMatcher:
     """Passes text through until a stop string appears in it.
@@ -15,19 +17,24 @@ class StopMatcher:
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stop for stop in stops if stop)
         self._held = ""
-        self.stopped = False
+        self.found: str | None = None
+        """The stop string that ended the text."""
+
+    @property
+    def stopped(self) -> bool:
+        return self.found is not None
 
     def feed(self, text: str) -> str:
-        """The text that is now certain; sets ``stopped`` where a stop string ended it."""
+        """The text that is now certain; sets ``found`` where a stop string ended it."""
         if not self._stops:
             return text
         pending = self._held + text
-        found = [at for stop in self._stops if (at := pending.find(stop)) >= 0]
-        if found:
-            self.stopped = True
+        first = first_marker(pending, self._stops)
+        if first is not None:
+            at, self.found = first
             self._held = ""
-            return pending[: min(found)]
-        keep = self._possible_start(pending)
+            return pending[:at]
+        keep = possible_start(pending, self._stops)
         self._held = pending[keep:]
         return pending[:keep]
 
@@ -35,12 +42,3 @@ class StopMatcher:
         """The held text, once nothing more will come."""
         held, self._held = self._held, ""
         return held
-
-    def _possible_start(self, text: str) -> int:
-        """Where the longest suffix of ``text`` that begins a stop string starts."""
-        longest = max(len(stop) for stop in self._stops) - 1
-        for at in range(max(0, len(text) - longest), len(text)):
-            tail = text[at:]
-            if any(stop.startswith(tail) for stop in self._stops):
-                return at
-        return len(text)

@@ -76,9 +76,17 @@ def test_a_chat_template_is_found_in_either_place(tmp_path: Path) -> None:
     beside = write_folder(tmp_path / "c", PLAIN)
     (beside / "chat_template.jinja").write_text("{{ 1 }}")
 
-    found = [inspect_model(folder).has_chat_template for folder in (without, inside, beside)]
+    found = [inspect_model(folder).kind for folder in (without, inside, beside)]
 
-    assert found == [False, True, True]
+    assert found == ["completion", "chat", "chat"]
+
+
+def test_a_chat_template_knows_tools_if_it_mentions_them(tmp_path: Path) -> None:
+    plain = write_folder(tmp_path / "a", PLAIN, tokenizer_config={"chat_template": "{{ 1 }}"})
+    named = [{"name": "default", "template": "{{ 1 }}"}, {"name": "t", "template": "{{ tools }}"}]
+    several = write_folder(tmp_path / "b", PLAIN, tokenizer_config={"chat_template": named})
+
+    assert [inspect_model(folder).knows_tools for folder in (plain, several)] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ def test_its_facts_are_those_of_smollm2(folder: Path) -> None:
         quantization="mixed 4/8-bit",
         size_bytes=(folder / "model.safetensors").stat().st_size,
         context_length=8192,
-        has_chat_template=True,
+        kind="chat",
+        knows_tools=False,
         license="apache-2.0",
     )
 

@@ -1,0 +1,81 @@
+"""Making, revoking and recognising API keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from apps.inference.keys.caller import Caller
+from apps.inference.keys.errors import KeyInvalid
+from apps.inference.keys.models import ApiKey
+from apps.inference.keys.secret import digest_of, new_key, public_id_of, same_key
+from apps.models.models import LocalModel
+
+_NOBODYS_DIGEST = digest_of("")
+"""Compared with where there is no such key, so that this takes as long."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a key may ask for; None is no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrency: int | None = None
+
+
+def create_key(
+    *,
+    name: str,
+    may_infer: bool = True,
+    may_manage: bool = False,
+    models: Iterable[LocalModel] = (),
+    limits: Limits | None = None,
+    expires_at: datetime | None = None,
+    note: str = "",
+) -> tuple[ApiKey, str]:
+    """A new key's row, and the key itself, which nobody can read again. No models: all of them."""
+    limits = limits or Limits()
+    made, allowed = new_key(), list(models)
+    with transaction.atomic():
+        key = ApiKey.objects.create(
+            name=name,
+            public_id=made.public_id,
+            digest=made.digest,
+            may_infer=may_infer,
+            may_manage=may_manage,
+            only_listed_models=bool(allowed),
+            requests_per_minute=limits.requests_per_minute,
+            tokens_per_minute=limits.tokens_per_minute,
+            concurrency=limits.concurrency,
+            expires_at=expires_at,
+            note=note,
+        )
+        key.allowed_models.set(allowed)
+    return key, made.text
+
+
+def recognise(text: str) -> ApiKey:
+    """The key that ``text`` is, with one look into the database. Raises KeyInvalid."""
+    public_id = public_id_of(text)
+    key = ApiKey.objects.filter(public_id=public_id).first() if public_id else None
+    if not same_key(text, key.digest if key else _NOBODYS_DIGEST) or key is None:
+        raise KeyInvalid(
+            "The API key is not one of this hub's. `mlx-hub keys list` and the Keys page show "
+            "those there are; a lost key can't be read again, only made anew."
+        )
+    if key.state == "revoked":
+        raise KeyInvalid(f"The API key {key.shown} was revoked. Ask for a new one.")
+    if key.state == "expired":
+        raise KeyInvalid(f"The API key {key.shown} has expired. Ask for a new one.")
+    return key
+
+
+def caller_of(key: ApiKey) -> Caller:
+    """Who calls with ``key``, and what it may name."""
+    if not key.only_listed_models:
+        return Caller(key.pk, key.name)
+    return Caller(key.pk, key.name, frozenset(key.allowed_models.values_list("pk", flat=True)))

@@ -1,0 +1,162 @@
+"""The Keys page and the keys in the admin."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from apps.inference.keys.models import ApiKey
+from apps.inference.keys.services import Limits, create_key, recognise
+from apps.models.models import LocalModel
+
+pytestmark = pytest.mark.django_db
+
+HOME = reverse("keys:home")
+CREATE = reverse("keys:create")
+FORM = {"name": "ada", "may_infer": "on"}
+
+
+def text_of(response: Any) -> str:
+    return response.content.decode()
+
+
+def key_on(page: str) -> str:
+    match = re.search(r"mlxhub_\w{8}_\w{43}", page)
+    assert match is not None
+    return match[0]
+
+
+class TestMakingAKey:
+    def test_shows_it_once(self, client: Client) -> None:
+        response = client.post(CREATE, FORM)
+        assert recognise(key_on(text_of(response))) == ApiKey.objects.get()
+        assert "no-store" in response["Cache-Control"]
+        assert not re.search(r"mlxhub_\w{8}_\w{43}", text_of(client.get(HOME)))
+
+    def test_gives_it_what_the_form_says(self, client: Client, tiny: LocalModel) -> None:
+        client.post(
+            CREATE,
+            FORM
+            | {
+                "may_manage": "on",
+                "models": [tiny.pk],
+                "requests_per_minute": 10,
+                "tokens_per_minute": 1000,
+                "concurrency": 2,
+                "expires_days": 3,
+                "note": "Her laptop",
+            },
+        )
+        key = ApiKey.objects.get()
+        assert key.scopes == ["inference", "management"]
+        assert key.models_in_words == "tiny"
+        assert key.limits_in_words == ["10 requests/min", "1,000 tokens/min", "2 at once"]
+        assert key.expires_at is not None
+        assert key.note == "Her laptop"
+
+    @pytest.mark.parametrize(
+        ("form", "said"),
+        [
+            ({}, "This field is required."),
+            ({"name": "ada"}, "A key is for inference, for management, or for both."),
+            (FORM | {"concurrency": 0}, "greater than or equal to 1"),
+            (FORM | {"name": "taken"}, "already exists"),
+        ],
+    )
+    def test_with_a_mistake_brings_the_form_back(
+        self, client: Client, form: dict[str, Any], said: str
+    ) -> None:
+        create_key(name="taken")
+        assert said in text_of(client.post(CREATE, form))
+        assert ApiKey.objects.count() == 1
+
+    def test_takes_a_post(self, client: Client) -> None:
+        assert client.get(CREATE).status_code == 405
+
+
+class TestTheList:
+    def test_says_what_keys_are_for_where_there_is_none(self, client: Client) -> None:
+        assert "There is no key yet." in text_of(client.get(HOME))
+
+    def test_shows_what_each_key_may_do(self, client: Client) -> None:
+        key, text = create_key(name="ada", limits=Limits(concurrency=2))
+        page = text_of(client.get(HOME))
+        assert key.shown in page
+        assert "2 at once" in page
+        assert text not in page
+
+    def test_names_are_escaped(self, client: Client) -> None:
+        create_key(name="<script>")
+        assert "&lt;script&gt;" in text_of(client.get(HOME))
+
+
+class TestRevoking:
+    def test_ends_a_key_and_keeps_its_row(self, client: Client) -> None:
+        key, _ = create_key(name="ada")
+        page = text_of(client.post(reverse("keys:revoke", args=[key.pk]), follow=True))
+        assert "ada is revoked." in page
+        assert "Revoked" in page
+        assert ApiKey.objects.get().state == "revoked"
+
+    def test_a_key_that_is_not_there_is_a_404(self, client: Client) -> None:
+        assert client.post(reverse("keys:revoke", args=[7])).status_code == 404
+
+    def test_takes_a_post(self, client: Client) -> None:
+        key, _ = create_key(name="ada")
+        assert client.get(reverse("keys:revoke", args=[key.pk])).status_code == 405
+
+
+class TestWhereKeysAreRequired:
+    @pytest.fixture(autouse=True)
+    def _required(self, settings: Any) -> None:
+        settings.HUB = settings.HUB.model_copy(update={"require_keys": True})
+
+    @pytest.mark.parametrize("name", ["keys:home", "usage:home"])
+    def test_a_visitor_has_to_sign_in(self, client: Client, name: str) -> None:
+        response = client.get(reverse(name))
+        assert response.status_code == 302
+        assert response["Location"].startswith("/admin/login/?next=")
+
+    def test_a_visitor_makes_no_key(self, client: Client) -> None:
+        assert client.post(CREATE, FORM).status_code == 302
+        assert not ApiKey.objects.exists()
+
+    def test_a_user_who_is_not_of_the_staff_has_to_sign_in(self, client: Client) -> None:
+        client.force_login(User.objects.create_user("visitor"))
+        assert client.get(HOME).status_code == 302
+
+    def test_the_staff_is_let_in(self, admin_client: Client) -> None:
+        assert "Every API call needs a key." in text_of(admin_client.get(HOME))
+
+
+class TestTheAdmin:
+    ADD = reverse("admin:keys_apikey_add")
+    LIST = reverse("admin:keys_apikey_changelist")
+
+    def test_a_key_made_there_is_shown_once(self, admin_client: Client) -> None:
+        made = text_of(admin_client.post(self.ADD, FORM, follow=True))
+        assert recognise(key_on(made)) == ApiKey.objects.get()
+        assert not re.search(r"mlxhub_\w{8}_\w{43}", text_of(admin_client.get(self.LIST)))
+
+    def test_models_that_are_listed_are_the_only_ones(
+        self, admin_client: Client, tiny: LocalModel
+    ) -> None:
+        admin_client.post(self.ADD, FORM | {"allowed_models": [tiny.pk]})
+        assert ApiKey.objects.get().models_in_words == "tiny"
+
+    def test_keys_are_revoked_from_the_list(self, admin_client: Client) -> None:
+        key, _ = create_key(name="ada")
+        action = {"action": "revoke", "_selected_action": [key.pk]}
+        assert "Revoked: 1 key." in text_of(admin_client.post(self.LIST, action, follow=True))
+        assert ApiKey.objects.get().state == "revoked"
+
+    def test_a_change_keeps_the_key(self, admin_client: Client) -> None:
+        key, text = create_key(name="ada")
+        address = reverse("admin:keys_apikey_change", args=[key.pk])
+        admin_client.post(address, FORM | {"note": "New"})
+        assert recognise(text).note == "New"
