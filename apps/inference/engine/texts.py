@@ -106,8 +106,9 @@ def _read(spec: protocol.ModelSpec) -> _Reader:
 
 def _tokens(reader: _Reader, request: protocol.Tokenize) -> protocol.Tokens:
     if request.text is not None:
-        encoded = reader.folder.backend.encode(
-            request.text, add_special_tokens=request.add_special_tokens
+        # As a batch: encoding one text alone keeps the interpreter lock meanwhile.
+        (encoded,) = reader.folder.backend.encode_batch_fast(
+            [request.text], add_special_tokens=request.add_special_tokens
         )
         tokens = tuple(encoded.ids)
     else:
@@ -159,7 +160,7 @@ def _prepared(reader: _Reader, request: protocol.Embed) -> protocol.Embed:
 def _encoded(reader: _Reader, text: str, cut: int | None) -> Tokens:
     """The tokens of a text with the special ones around it, cut to so many."""
     backend = reader.folder.backend
-    encoded = backend.encode(text, add_special_tokens=False)
+    (encoded,) = backend.encode_batch_fast([text], add_special_tokens=False)
     if cut is not None:
         encoded.truncate(max(0, cut - backend.num_special_tokens_to_add(is_pair=False)))
     return tuple(backend.post_process(encoded, add_special_tokens=True).ids)

@@ -23,7 +23,8 @@ from apps.inference.engine.text.tools.rendering import Turn, function_of, turns_
 from apps.inference.engine.tokens import Tokens, agreement
 
 PREVIEW_CHARACTERS = 120
-_REMEMBERED_SYSTEM_PROMPTS = 64
+_REMEMBERED_TOKENS = 256 * 1024
+"""Of system prompts together, so that long ones do not pile up."""
 
 # For base models, which come without a chat template.
 _PLAIN_TEMPLATE = (
@@ -159,7 +160,7 @@ class ChatFormatter:
         )
         prefix = one[: agreement(one, other)]
         self._system_prefixes[key] = prefix
-        if len(self._system_prefixes) > _REMEMBERED_SYSTEM_PROMPTS:
+        while sum(map(len, self._system_prefixes.values())) > _REMEMBERED_TOKENS:
             self._system_prefixes.popitem(last=False)
         return prefix
 
