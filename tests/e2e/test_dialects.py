@@ -33,7 +33,7 @@ FUNCTION = {
 
 
 @pytest.fixture
-def claude(hub):
+def messages_client(hub):
     with anthropic.Anthropic(base_url=hub.url, api_key="unused", max_retries=0) as client:
         yield client
 
@@ -47,14 +47,14 @@ def client(hub):
 # --- messages -------------------------------------------------------------------
 
 
-def test_a_message_is_answered(claude):
-    message = claude.messages.create(**ASKED, extra_body=GREEDY)
+def test_a_message_is_answered(messages_client):
+    message = messages_client.messages.create(**ASKED, extra_body=GREEDY)
     assert "Paris" in message.content[0].text
     assert message.stop_reason == "end_turn"
 
 
-def test_a_message_streams(claude):
-    with claude.messages.stream(**ASKED, extra_body=GREEDY) as stream:
+def test_a_message_streams(messages_client):
+    with messages_client.messages.stream(**ASKED, extra_body=GREEDY) as stream:
         pieces = list(stream.text_stream)
         message = stream.get_final_message()
     assert len(pieces) > 1
@@ -63,23 +63,25 @@ def test_a_message_streams(claude):
     assert message.usage.output_tokens > 1
 
 
-def test_a_stop_sequence_ends_a_message_and_is_named(claude):
-    message = claude.messages.create(**ASKED, extra_body=GREEDY, stop_sequences=["xyz", "Paris"])
+def test_a_stop_sequence_ends_a_message_and_is_named(messages_client):
+    message = messages_client.messages.create(
+        **ASKED, extra_body=GREEDY, stop_sequences=["xyz", "Paris"]
+    )
     assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "Paris")
     assert "Paris" not in message.content[0].text
 
 
-def test_max_tokens_cut_a_message(claude):
-    message = claude.messages.create(**ASKED | {"max_tokens": 2}, extra_body=GREEDY)
+def test_max_tokens_cut_a_message(messages_client):
+    message = messages_client.messages.create(**ASKED | {"max_tokens": 2}, extra_body=GREEDY)
     assert message.stop_reason == "max_tokens"
     assert message.usage.output_tokens == 2
 
 
-def test_a_forced_tool_is_used_and_its_result_answered(claude):
+def test_a_forced_tool_is_used_and_its_result_answered(messages_client):
     messages = [{"role": "user", "content": "How is the weather in Paris?"}]
     asked = {"model": STARTER, "max_tokens": 60, "tools": [TOOL], "extra_body": GREEDY}
     choice = {"type": "tool", "name": "get_weather"}
-    first = claude.messages.create(**asked, messages=messages, tool_choice=choice)
+    first = messages_client.messages.create(**asked, messages=messages, tool_choice=choice)
     assert first.stop_reason == "tool_use"
     use = first.content[-1]
     assert use.name == "get_weather"
@@ -87,14 +89,16 @@ def test_a_forced_tool_is_used_and_its_result_answered(claude):
 
     result = {"type": "tool_result", "tool_use_id": use.id, "content": "Sunny, 24 degrees"}
     messages += [first.to_param(), {"role": "user", "content": [result]}]
-    second = claude.messages.create(**asked, messages=messages, tool_choice={"type": "none"})
+    second = messages_client.messages.create(
+        **asked, messages=messages, tool_choice={"type": "none"}
+    )
     assert second.stop_reason in ("end_turn", "max_tokens")
     assert second.content[0].text
 
 
-def test_a_forced_tools_input_streams_as_json(claude):
+def test_a_forced_tools_input_streams_as_json(messages_client):
     pieces = []
-    with claude.messages.stream(
+    with messages_client.messages.stream(
         **ASKED | {"max_tokens": 60}, tools=[TOOL], tool_choice={"type": "any"}
     ) as stream:
         for event in stream:
@@ -104,23 +108,23 @@ def test_a_forced_tools_input_streams_as_json(claude):
     assert message.content[-1].input == json.loads("".join(pieces))
 
 
-def test_a_message_keeps_to_its_format(claude):
-    message = claude.messages.create(
+def test_a_message_keeps_to_its_format(messages_client):
+    message = messages_client.messages.create(
         **ASKED | {"max_tokens": 60},
         output_config={"format": {"type": "json_schema", "schema": SCHEMA}},
     )
     assert set(json.loads(message.content[0].text)) == {"city"}
 
 
-def test_a_prompts_tokens_are_counted_as_they_are_used(claude):
+def test_a_prompts_tokens_are_counted_as_they_are_used(messages_client):
     prompt = {name: ASKED[name] for name in ("model", "messages")} | {"tools": [TOOL]}
-    counted = claude.messages.count_tokens(**prompt, system="Be brief.")
-    usage = claude.messages.create(**prompt, system="Be brief.", max_tokens=1).usage
+    counted = messages_client.messages.count_tokens(**prompt, system="Be brief.")
+    usage = messages_client.messages.create(**prompt, system="Be brief.", max_tokens=1).usage
     used = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
     assert counted.input_tokens == used
 
 
-def test_a_marked_prompt_is_written_once_and_read_again(claude):
+def test_a_marked_prompt_is_written_once_and_read_again(messages_client):
     nonce = os.urandom(4).hex()
     document = {"type": "text", "text": f"{nonce}: " + "The river is long and slow. " * 20}
     marked = document | {"cache_control": {"type": "ephemeral"}}
@@ -128,7 +132,7 @@ def test_a_marked_prompt_is_written_once_and_read_again(claude):
     def usage(question):
         content = [marked, {"type": "text", "text": question}]
         asked = ASKED | {"max_tokens": 1, "messages": [{"role": "user", "content": content}]}
-        return claude.messages.create(**asked).usage
+        return messages_client.messages.create(**asked).usage
 
     first, second = usage(" Is it long?"), usage(" Where is it?")
     assert first.cache_creation_input_tokens > 100
@@ -137,14 +141,14 @@ def test_a_marked_prompt_is_written_once_and_read_again(claude):
     assert second.cache_read_input_tokens == pytest.approx(read, abs=1)
 
 
-def test_an_unknown_model_is_not_found_for_anthropics_client(claude):
+def test_an_unknown_model_is_not_found_for_anthropics_client(messages_client):
     with pytest.raises(anthropic.NotFoundError, match="nobody/nothing"):
-        claude.messages.create(**ASKED | {"model": "nobody/nothing"})
+        messages_client.messages.create(**ASKED | {"model": "nobody/nothing"})
 
 
-def test_a_prompt_that_is_too_long_is_a_bad_request_for_anthropics_client(claude):
+def test_a_prompt_that_is_too_long_is_a_bad_request_for_anthropics_client(messages_client):
     with pytest.raises(anthropic.BadRequestError, match="tokens"):
-        claude.messages.create(
+        messages_client.messages.create(
             **ASKED | {"messages": [{"role": "user", "content": "word " * 9000}]}
         )
 

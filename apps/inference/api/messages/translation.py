@@ -34,7 +34,7 @@ from apps.inference.engine.protocol import Generate, Grammar, Message, Sampling,
 from apps.inference.services import NamedModel
 
 _BILLING = "x-anthropic-billing-header:"
-"""How a block begins that Claude Code puts before its system prompt. It is different in
+"""How a block begins that some clients put before their system prompt. It is different in
 every request and meant for Anthropic's accounts: as a part of the prompt it would keep
 any KV of the conversation from being used again."""
 
