@@ -85,8 +85,7 @@ class Answer:
     def ended(self) -> Done:
         """Its last event. Raises EngineError where there is none."""
         if self.done is None:
-            message = "The engine ended the answer without its result."
-            raise EngineError("internal_error", message)
+            raise unfinished()
         return self.done
 
     def _going_on(self, kind: type[_P]) -> _P:
@@ -96,6 +95,11 @@ class Answer:
             last = kind()
             self.parts.append(last)
         return last
+
+
+def unfinished() -> EngineError:
+    """The engine closed the call before the answer's last event."""
+    return EngineError("internal_error", "The engine ended the answer without its result.")
 
 
 async def whole_answer(engine: AsyncEngineClient, request: Generate) -> Answer:

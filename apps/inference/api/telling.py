@@ -9,7 +9,7 @@ whatever ends the generator closes it, and with it the work in the engine.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -26,16 +26,18 @@ KEEP_ALIVE = 10.0
 
 
 class Teller(Protocol):
-    """What an answer's events become on the wire, in one dialect."""
+    """What the events of a request's answers become on the wire, in one dialect."""
 
-    def heard(self, event: Event) -> list[bytes]: ...
+    def heard(self, index: int, event: Event) -> list[bytes]:
+        """``index`` tells which of the answers, from 0."""
+        ...
 
     def silence(self) -> list[bytes]:
         """A sign of life."""
         ...
 
     async def over(self) -> list[bytes]:
-        """After the last event. Raises EngineError where the answer has no end."""
+        """After the last event. Raises EngineError where an answer has no end."""
         ...
 
     def failed(self, problem: Problem) -> list[bytes]:
@@ -44,21 +46,21 @@ class Teller(Protocol):
 
 
 async def told(
-    engine: AsyncEngineClient, request: Generate, teller: Teller
+    engine: AsyncEngineClient, requests: Sequence[Generate], teller: Teller
 ) -> AsyncGenerator[bytes, None]:
-    """The answer's lines. Raises EngineError before the first of them only.
+    """The answers' lines. Raises EngineError before the first of them only.
 
-    That comes when the prompt is admitted, or after KEEP_ALIVE seconds of waiting for
+    That comes when a prompt is admitted, or after KEEP_ALIVE seconds of waiting for
     that. A later error is told to the client in the stream.
     """
     begun = False
     try:
         async with (
-            answers(engine, (request,)) as events,
+            answers(engine, requests) as events,
             aclosing(sse.with_pauses(events, KEEP_ALIVE)) as heard,
         ):
             async for numbered in heard:
-                lines = teller.silence() if numbered is None else teller.heard(numbered[1])
+                lines = teller.silence() if numbered is None else teller.heard(*numbered)
                 for line in lines:
                     begun = True
                     yield line

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Router
 
 from apps.inference.api import completion_answer, completions, embeddings, sse
+from apps.inference.api.answering import client_name, streamed, tell_response_cache
 from apps.inference.api.chat import engine_message
+from apps.inference.api.completion_stream import CompletionTeller
 from apps.inference.api.errors import ErrorResponse
-from apps.inference.api.routes import client_name, tell_response_cache
 from apps.inference.api.schemas.completion import Completion
 from apps.inference.api.schemas.completion_request import CompletionRequest
 from apps.inference.api.schemas.embedding import (
@@ -26,24 +25,12 @@ from apps.inference.api.schemas.tokens import (
     Tokenized,
     TokenizeRequest,
 )
+from apps.inference.api.telling import told
 from apps.inference.engine.protocol import Detokenize, Text, Tokenize, Tokens
 from apps.inference.services import async_engine, embedding_model, find_model, resolve_model
 from apps.inference.usage.tally import current_tally
 
 router = Router()
-
-_STREAMED: dict[str, Any] = {
-    "responses": {
-        200: {
-            "content": {
-                "text/event-stream": {
-                    "schema": {"type": "string"},
-                    "example": 'data: {"object": "text_completion", ...}\n\ndata: [DONE]\n\n',
-                }
-            }
-        }
-    }
-}
 
 _ERRORS = (400, 401, 403, 404, 413, 429, 500, 503, 504)
 
@@ -53,7 +40,7 @@ _ERRORS = (400, 401, 403, 404, 413, 429, 500, 503, 504)
     response={200: Completion, _ERRORS: ErrorResponse},
     summary="Create a text completion",
     tags=["Completions"],
-    openapi_extra=_STREAMED,
+    openapi_extra=streamed('data: {"object": "text_completion", ...}\n\ndata: [DONE]\n\n'),
 )
 async def create_completion(
     request: HttpRequest, response: HttpResponse, payload: CompletionRequest
@@ -66,10 +53,10 @@ async def create_completion(
     client = client_name(request, payload.user)
     call = completions.completion_call(payload, model, client=client)
     if payload.stream:
-        stream = completion_answer.CompletionStream(call)
-        streamed = await sse.event_stream(stream.lines(async_engine()))
-        tell_response_cache(streamed, repeated=stream.repeated)
-        return streamed
+        teller = CompletionTeller(call)
+        stream = await sse.event_stream(told(async_engine(), call.requests, teller))
+        tell_response_cache(stream, repeated=teller.repeated)
+        return stream
     completion, repeated = await completion_answer.complete(async_engine(), call)
     tell_response_cache(response, repeated=repeated)
     return completion

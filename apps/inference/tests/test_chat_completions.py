@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.inference.api import chat, chat_answer
+from apps.inference.api import chat, chat_stream
 from apps.inference.engine.protocol import Generate, Loading, Message, Sampling
 from apps.inference.tests.conftest import Answer, Caller
 from apps.models.models import LocalModel
@@ -450,7 +450,7 @@ def test_a_bug_mid_stream_is_told_without_its_inside(
     def broken(*_: Any) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(chat_answer.ChatStream, "_last_lines", broken)
+    monkeypatch.setattr(chat_stream.ChatTeller, "over", broken)
     fake_engine.once(Generate, *reply("Par"))
 
     answer = ask(call, stream=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from apps.inference.api import chat_answer
+from apps.inference.api import telling
 from apps.inference.engine.protocol import Generate, Loading, Prefill, Prompt, Warm
 from apps.inference.tests.conftest import Hub
 from apps.models.models import LocalModel
@@ -49,7 +49,7 @@ def read_until(connection: socket.socket, mark: bytes) -> None:
 def test_a_stream_begins_although_the_engine_is_silent(
     hub: Hub, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat_answer, "KEEP_ALIVE", 0.01)
+    monkeypatch.setattr(telling, "KEEP_ALIVE", 0.01)
     gate = Gate()
     fake_engine.once(Generate, Loading(model="tiny"), gate, *reply("Par", "is."))
 

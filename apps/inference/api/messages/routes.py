@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Router
 
 from apps.inference.api import sse
 from apps.inference.api.answer_parts import whole_answer
+from apps.inference.api.answering import client_name, streamed
 from apps.inference.api.messages.answer import message_of
 from apps.inference.api.messages.errors import AnthropicError
 from apps.inference.api.messages.message import AssistantMessage, TokenCount
@@ -23,19 +22,6 @@ from apps.inference.usage.tally import current_tally
 
 router = Router()
 
-_STREAMED: dict[str, Any] = {
-    "responses": {
-        200: {
-            "content": {
-                "text/event-stream": {
-                    "schema": {"type": "string"},
-                    "example": 'event: message_start\ndata: {"type": "message_start", ...}\n\n',
-                }
-            }
-        }
-    }
-}
-
 
 @router.post(
     "",
@@ -45,7 +31,7 @@ _STREAMED: dict[str, Any] = {
     },
     summary="Create a message",
     tags=["Messages"],
-    openapi_extra=_STREAMED,
+    openapi_extra=streamed('event: message_start\ndata: {"type": "message_start", ...}\n\n'),
 )
 async def create_message(
     request: HttpRequest, payload: MessagesRequest
@@ -55,9 +41,11 @@ async def create_message(
     Closing the connection cancels the answer.
     """
     model = await sync_to_async(resolve_model)(payload.model)
-    call = messages_call(payload, model, client=_client_name(request, payload))
+    user = payload.metadata.user_id if payload.metadata else None
+    call = messages_call(payload, model, client=client_name(request, user))
     if payload.stream:
-        return await sse.event_stream(told(async_engine(), call.request, MessageTeller(call)))
+        lines = told(async_engine(), (call.request,), MessageTeller(call))
+        return await sse.event_stream(lines)
     return message_of(call, await whole_answer(async_engine(), call.request))
 
 
@@ -76,8 +64,3 @@ async def count_tokens(request: HttpRequest, payload: TokenCountRequest) -> Toke
     current_tally().named(model.model.slug)
     tokens = await async_engine().call(tokenize_call(payload, model), Tokens)
     return TokenCount(input_tokens=len(tokens.tokens))
-
-
-def _client_name(request: HttpRequest, payload: MessagesRequest) -> str:
-    user = payload.metadata.user_id if payload.metadata else None
-    return f"api:{user or request.META.get('REMOTE_ADDR', '')}"

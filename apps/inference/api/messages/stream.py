@@ -31,7 +31,7 @@ class MessageTeller:
         self._open: Part | None = None
         """The part whose block was started and not stopped."""
 
-    def heard(self, event: Event) -> list[bytes]:
+    def heard(self, index: int, event: Event) -> list[bytes]:
         self._answer.hear(event)
         match event:
             case Prompt():

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from apps.inference.api import sse
 from apps.inference.api.answer_parts import whole_answer
+from apps.inference.api.answering import client_name, streamed
 from apps.inference.api.errors import ErrorResponse
 from apps.inference.api.responses import store
 from apps.inference.api.responses.answer import ended
@@ -23,19 +24,6 @@ from apps.inference.services import async_engine, resolve_model
 
 router = Router()
 
-_STREAMED: dict[str, Any] = {
-    "responses": {
-        200: {
-            "content": {
-                "text/event-stream": {
-                    "schema": {"type": "string"},
-                    "example": 'event: response.created\ndata: {"type": "response.created", ...}\n\n',
-                }
-            }
-        }
-    }
-}
-
 
 @router.post(
     "",
@@ -45,7 +33,7 @@ _STREAMED: dict[str, Any] = {
     },
     summary="Create a response",
     tags=["Responses"],
-    openapi_extra=_STREAMED,
+    openapi_extra=streamed('event: response.created\ndata: {"type": "response.created", ...}\n\n'),
 )
 async def create_response(
     request: HttpRequest, payload: ResponseRequest
@@ -54,9 +42,10 @@ async def create_response(
 
     Closing the connection cancels the answer, and then nothing is kept of it.
     """
-    call = await sync_to_async(_call)(payload, client=_client_name(request, payload))
+    call = await sync_to_async(_call)(payload, client=client_name(request, payload.user))
     if payload.stream:
-        return await sse.event_stream(told(async_engine(), call.request, ResponseTeller(call)))
+        lines = told(async_engine(), (call.request,), ResponseTeller(call))
+        return await sse.event_stream(lines)
     response = ended(call, await whole_answer(async_engine(), call.request))
     if payload.keeps:
         await keep(call, response)
@@ -67,10 +56,6 @@ def _call(payload: ResponseRequest, *, client: str) -> ResponseCall:
     model = resolve_model(payload.model)
     conversation = store.conversation(payload.previous_response_id, payload.input)
     return response_call(payload, model, conversation, client=client)
-
-
-def _client_name(request: HttpRequest, payload: ResponseRequest) -> str:
-    return f"api:{payload.user or request.META.get('REMOTE_ADDR', '')}"
 
 
 @router.get(

@@ -44,7 +44,7 @@ class ResponseTeller:
         """The part whose item was added and is not done."""
         self._sequence = 0
 
-    def heard(self, event: Event) -> list[bytes]:
+    def heard(self, index: int, event: Event) -> list[bytes]:
         self._answer.hear(event)
         match event:
             case Prompt():
