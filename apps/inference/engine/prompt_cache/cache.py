@@ -68,7 +68,7 @@ class PromptCache:
         """
         self._changed()
         namespace = self._key(namespace)
-        steps = self._tiers.usable(namespace, tokens[:-1])
+        steps = self._tiers.usable(namespace, tokens[:-1], least=MIN_REUSE)
         matched = sum(step.taken for step in steps)
         while exact and steps and not _at_checkpoint(steps[-1]):
             steps.pop()

@@ -18,8 +18,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_safetensors
 
 FORMAT_VERSION = 3
 SUFFIX = ".kv"
@@ -30,6 +28,7 @@ _DTYPES = {
     "|i1": "I8", "<i2": "I16", "<i4": "I32", "<i8": "I64",
     "|u1": "U8", "<u2": "U16", "<u4": "U32", "<u8": "U64",
 }  # fmt: skip
+_NUMPY = {name: np.dtype(code) for code, name in _DTYPES.items()}
 _MAX_HEADER_BYTES = 64 * 1024 * 1024
 
 
@@ -132,17 +131,28 @@ def read_record(path: Path) -> Record:
 
     Raises CorruptRecord, or OSError where the file can't be read.
     """
-    data = path.read_bytes()
+    data = memoryview(path.read_bytes())
     body, digest = data[:-_DIGEST_BYTES], data[-_DIGEST_BYTES:]
     if hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest() != digest:
         raise CorruptRecord("digest differs")
     (length,) = struct.unpack("<Q", body[:8])
+    header, numbers = bytes(body[8 : 8 + length]), body[8 + length :]
+    metadata = _metadata(header)
+    return Record(_parse_header(metadata), Body(_arrays(header, numbers), metadata["description"]))
+
+
+def _arrays(header: bytes, numbers: memoryview) -> dict[str, np.ndarray]:
+    """Views into the file's bytes: a library would copy them, twice."""
     try:
-        arrays = load_safetensors(body)
-    except SafetensorError as error:
-        raise CorruptRecord(str(error)) from error
-    metadata = _metadata(body[8 : 8 + length])
-    return Record(_parse_header(metadata), Body(arrays, metadata["description"]))
+        return {
+            name: np.frombuffer(
+                numbers[slice(*entry["data_offsets"])], _NUMPY[entry["dtype"]]
+            ).reshape(entry["shape"])
+            for name, entry in json.loads(header).items()
+            if name != "__metadata__"
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptRecord("header inconsistent") from error
 
 
 def _packed(tokens: tuple[int, ...]) -> bytes:

@@ -26,6 +26,9 @@ from apps.inference.engine.tokens import Tokens
 
 logger = logging.getLogger(__name__)
 
+_READING_PAYS = 16
+"""Computing a token's KV takes more than this many times what reading it takes."""
+
 _FLUSH_SECONDS = 10.0
 
 
@@ -66,14 +69,37 @@ class Tiers:
 
     # --- reading ------------------------------------------------------------
 
-    def usable(self, namespace: str, tokens: Tokens) -> list[Step]:
-        """The matching nodes up to the first without KV, read from disk where need be."""
+    def usable(self, namespace: str, tokens: Tokens, *, least: int) -> list[Step]:
+        """The matching nodes up to the first without KV, read from disk where that pays.
+
+        Nothing is read for fewer than ``least`` tokens.
+        """
+        steps = self.tree(namespace).match(tokens)
+        if sum(step.taken for step in steps) < least:
+            return []
         usable: list[Step] = []
-        for step in self.tree(namespace).match(tokens):
+        for step in steps[: self._worth_reading(namespace, steps)]:
             if step.node.span is None and not self._load(namespace, step.node):
                 break
             usable.append(step)
         return usable
+
+    def _worth_reading(self, namespace: str, steps: list[Step]) -> int:
+        """How many of a match's steps to use: a record is read whole, or not at all."""
+        tree, read = self.tree(namespace), set[str]()
+        best = best_gain = gain = 0
+        for count, step in enumerate(steps, 1):
+            stored = step.node.stored
+            if step.node.span is None:
+                if stored is None:
+                    break
+                if stored.record not in read:
+                    read.add(stored.record)
+                    gain -= sum(len(node.tokens) for node in tree.readers(stored.record))
+            gain += step.taken * _READING_PAYS
+            if gain > best_gain:
+                best, best_gain = count, gain
+        return best
 
     def on_disk(self, node: Node) -> bool:
         """Whether a node's KV outlives the process."""
@@ -104,17 +130,17 @@ class Tiers:
         """Bring a stored node into memory; False, and forgotten, where that fails."""
         if node.stored is None or self.disk is None:
             return False
-        name = node.stored.record
+        name, tree = node.stored.record, self.tree(namespace)
         record = self.disk.read(name)
         if record is None:
             self._lose(namespace, name)
             return False
         span = span_from_body(record.body)
-        tree = self.tree(namespace)
         for other in tree.readers(name):
             if other.stored is not None and other.span is None:
-                offset = other.stored.offset
-                tree.set_span(other, span.cut(offset, offset + len(other.tokens)))
+                start, stop = other.stored.offset, other.stored.offset + len(other.tokens)
+                whole = (start, stop) == (0, span.tokens)
+                tree.set_span(other, span if whole else span.cut(start, stop))
         self.counters.disk_hits += 1
         return True
 

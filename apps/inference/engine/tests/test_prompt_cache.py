@@ -270,6 +270,34 @@ def test_a_disk_slower_than_the_engine_costs_the_copy_and_no_memory(open_cache, 
     assert cache.lookup("n", (4, *SYSTEM, 1)).tokens == len(SYSTEM) + 1
 
 
+def test_a_long_record_is_not_read_for_its_first_few_tokens(open_cache):
+    long = tuple(range(1000, 1400))
+    cache = open_cache()
+    remember(cache, long)
+    cache.close()
+    cache = open_cache()
+    assert cache.lookup("n", (*long[:MIN_REUSE], 1, 2, 3)).tokens == 0
+    assert cache.lookup("n", (*long[:20], 1, 2, 3)).tokens == 0
+    assert cache.stats().disk_hits == 0
+    hit = cache.lookup("n", (*long[:200], 1, 2, 3))
+    assert hit.tokens == 200
+    assert_right(hit, long)
+
+
+def test_records_that_pay_together_are_read_whatever_each_alone_would_give(open_cache):
+    first = tuple(range(1000, 1400))
+    second = (*first[:5], *range(2000, 2400))
+    cache = open_cache()
+    remember(cache, first)
+    remember(cache, second)
+    cache.close()
+    cache = open_cache()
+    # The five shared tokens lie in the first one's record.
+    hit = cache.lookup("n", (*second, 1))
+    assert hit.tokens == len(second)
+    assert_right(hit, second)
+
+
 def test_an_evicted_entry_is_gone_from_disk_too(open_cache):
     cache = open_cache()
     remember(cache, SYSTEM)
