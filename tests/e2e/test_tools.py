@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import langchain_openai
 import openai
 import pytest
 
@@ -113,7 +114,6 @@ def test_tools_that_may_be_called_need_not_be(client):
 
 
 def test_langchain_binds_tools(hub):
-    langchain_openai = pytest.importorskip("langchain_openai")
     model = langchain_openai.ChatOpenAI(
         model=STARTER, base_url=f"{hub.url}/v1", api_key="unused", temperature=0, max_retries=0
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from apps.inference.engine.protocol import ModelSpec
@@ -26,6 +28,31 @@ def other_tiny(tmp_path_factory) -> ModelSpec:
 
     folder = write_tiny_model(tmp_path_factory.mktemp("models") / "other", seed=1)
     return ModelSpec(name="other", path=str(folder), digest="digest-of-other")
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory) -> dict[str, Path]:
+    """A model of each cache kind, by its architecture."""
+    from apps.inference.engine.tests.tiny import ARCHITECTURES, write_tiny_model
+
+    root = tmp_path_factory.mktemp("kinds")
+    return {name: write_tiny_model(root / name, name) for name in ARCHITECTURES}
+
+
+@pytest.fixture
+def spec(folders, architecture) -> ModelSpec:
+    """The model of the test's ``architecture``."""
+    return ModelSpec(name=architecture, path=str(folders[architecture]), digest=architecture)
+
+
+@pytest.fixture
+def engine(profile, tmp_path):
+    """An engine without models; a module may have one of its own."""
+    from apps.inference.engine.tests.harness import SteppedEngine
+
+    stepped = SteppedEngine(profile, tmp_path)
+    yield stepped
+    stepped.engine._cache.close()
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from mlx_lm.models.cache import (
     make_prompt_cache,
 )
 
-from apps.inference.engine import protocol
 from apps.inference.engine.prompt_cache.layout import layout_of
 from apps.inference.engine.prompt_cache.spans import (
     cache_from_spans,
@@ -20,7 +19,7 @@ from apps.inference.engine.prompt_cache.spans import (
     span_of_cache,
 )
 from apps.inference.engine.tests.harness import Asked, SteppedEngine, chat
-from apps.inference.engine.tests.tiny import ARCHITECTURES, tiny_model, write_tiny_model
+from apps.inference.engine.tests.tiny import ARCHITECTURES, tiny_model
 
 TOLERANCE = 1e-4
 """Largest difference of a logit, cold against warm, relative to the largest logit."""
@@ -33,26 +32,6 @@ kinds = pytest.mark.parametrize("architecture", list(ARCHITECTURES))
 @pytest.fixture(scope="module")
 def models():
     return {name: tiny_model(name) for name in ARCHITECTURES}
-
-
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory):
-    root = tmp_path_factory.mktemp("kinds")
-    return {name: write_tiny_model(root / name, name) for name in ARCHITECTURES}
-
-
-@pytest.fixture
-def spec(folders, architecture):
-    return protocol.ModelSpec(
-        name=architecture, path=str(folders[architecture]), digest=architecture
-    )
-
-
-@pytest.fixture
-def engine(profile, tmp_path):
-    stepped = SteppedEngine(profile, tmp_path)
-    yield stepped
-    stepped.engine._cache.close()
 
 
 def forward(model, cache, tokens):

@@ -6,33 +6,13 @@ import pytest
 
 from apps.inference.engine import protocol
 from apps.inference.engine.protocol import CacheMark
-from apps.inference.engine.tests.harness import SteppedEngine, chat
-from apps.inference.engine.tests.tiny import ARCHITECTURES, write_tiny_model
+from apps.inference.engine.tests.harness import chat
+from apps.inference.engine.tests.tiny import ARCHITECTURES
 
 DOCUMENT = "x" * 100
 
 OPENED = 1
 """Tokens before it: the tiny tokenizer has one for each byte and each of the template's tags."""
-
-
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory):
-    root = tmp_path_factory.mktemp("marked")
-    return {name: write_tiny_model(root / name, name) for name in ARCHITECTURES}
-
-
-@pytest.fixture
-def spec(folders, architecture):
-    return protocol.ModelSpec(
-        name=architecture, path=str(folders[architecture]), digest=architecture
-    )
-
-
-@pytest.fixture
-def engine(profile, tmp_path):
-    stepped = SteppedEngine(profile, tmp_path)
-    yield stepped
-    stepped.engine._cache.close()
 
 
 def marked(request, **mark):
