@@ -199,6 +199,7 @@ INSTALLED_APPS = [
     "ninja",  # its pages for the API docs, served from here and not from a CDN
     "template_partials",
     "huey.contrib.djhuey",
+    "apps.jobs",
     "apps.models",
     "apps.inference.keys",
     "apps.inference.api.responses",
