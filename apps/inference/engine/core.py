@@ -37,9 +37,6 @@ logger = logging.getLogger(__name__)
 _SNAPSHOT_SECONDS = 0.1
 """How old the snapshot may grow while the engine computes."""
 
-_MEMORY_SHARE = 0.75
-"""Of the machine's memory, unless a ceiling is configured."""
-
 RowTokens = list[tuple[Sequence, int]]
 """Rows and the token each of them got."""
 
@@ -50,7 +47,9 @@ class Engine:
             cpu.install()
         self._config = config
         self._profile = profile
-        self._ceiling = config.memory_ceiling_bytes or int(profile.memory_bytes * _MEMORY_SHARE)
+        self._ceiling = config.memory_ceiling_bytes or int(
+            profile.memory_bytes * accelerator.MEMORY_SHARE
+        )
         accelerator.limit_memory(profile, self._ceiling)
         self._cache = PromptCache(config.prompt_cache)
         self._reuse = Reuse(self._cache)
@@ -59,7 +58,9 @@ class Engine:
         loader = ModelLoader(profile, measurements, default_ttl=config.model_ttl_seconds)
         # Either asks the other: how much KV there is room for, and how much is reserved.
         self._scheduler = Scheduler(
-            _limits(config, profile), lambda model: self._pool.kv_budget(model)
+            _limits(config, profile),
+            lambda model: self._pool.kv_budget(model),
+            padding_allowed=lambda model: self._pool.padding_allowed(model),
         )
         self._jobs = Jobs(self._scheduler)
         self._embeddings = EmbeddingWork()

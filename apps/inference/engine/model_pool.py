@@ -254,6 +254,10 @@ class ModelPool:
         """KV tokens that this model's sequences may hold together now."""
         return self.ledger().kv_budget(digest)
 
+    def padding_allowed(self, digest: str) -> int:
+        """KV tokens that a batch of this model may waste on padding its rows."""
+        return self[digest].runner.padding_allowed
+
     def room(self, digest: str) -> int:
         """Bytes that this model may take beside what it has, as for an adapter."""
         return self.ledger().room(digest)

@@ -1,10 +1,13 @@
 """The batch runner: one model's forward passes over mlx-lm's batch caches.
 
 A prompt is prefilled chunk by chunk in a cache of its own; its first token is
-sampled from the last chunk's logits and told at once, and the row joins the
-batch. The batch is pipelined: while a step's tokens are read, the next step's
-forward pass is already being computed, so a row that ends costs one row of one
-pass.
+sampled from the last chunk's logits and told at once, and the row joins a batch.
+Batches are pipelined: while a step's tokens are read, the next step's forward pass
+is already being computed, so a row that ends costs one row of one pass.
+
+Rows of like lengths share a batch, and with it a pass. A batch pads its rows to the
+longest, and whoever joins is copied in: a long row among short ones would be paid
+for by all of them, and stop them while it is copied. It gets a pass of its own.
 """
 
 from __future__ import annotations
@@ -16,13 +19,9 @@ import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 
 from apps.inference.engine.adapters.bank import AdapterBank
+from apps.inference.engine.decode_batch import DecodeBatch, merged, padding, tokens_of
 from apps.inference.engine.prompt_cache.layout import Layout, layout_of
-from apps.inference.engine.prompt_cache.spans import (
-    KVSpan,
-    cache_from_spans,
-    span_of_cache,
-    span_of_row,
-)
+from apps.inference.engine.prompt_cache.spans import KVSpan, cache_from_spans, span_of_cache
 from apps.inference.engine.protocol import Speculation
 from apps.inference.engine.sampling import RowSampler, accept, sample
 from apps.inference.engine.sampling.logprobs import ChosenToken, LogprobBatch
@@ -36,25 +35,22 @@ _CLEAR_EVERY = 256
 
 
 class BatchRunner:
-    def __init__(self, model: Any) -> None:
-        """``model``: an mlx-lm model; called as model(tokens, cache=...) → logits."""
+    def __init__(self, model: Any, *, padding_allowed: int) -> None:
+        """``model``: an mlx-lm model; called as model(tokens, cache=...) → logits.
+
+        ``padding_allowed``: places without a token that a batch may have before another
+        pass is cheaper.
+        """
         self._model = model
+        self.padding_allowed = padding_allowed
         self.adapters = AdapterBank(model)
         self._samplers: dict[int, RowSampler] = {}
         self._prefills: dict[int, list[Any]] = {}
         self._scores: dict[int, list[ChosenToken]] = {}
         """Of the prompts' newest chunks, where they are scored."""
-        self._started: list[tuple[Sequence, mx.array]] = []
-        """Those of the prefills that have their first token, and join the batch if it was not
-        their last: a long prompt pads all rows, which is much to copy for nothing."""
-        self._rows: list[Sequence] = []
-        self._cache: list[Any] = []
-        self._batched = False
-        """Whether ``_cache`` is of mlx-lm's batch kind. A row alone keeps the cache it was
-        prefilled in: nothing is copied, and its attention needs no mask."""
-        self._next: mx.array | None = None
-        self._told: set[int] = set()
-        """Rows whose token in ``_next`` was returned by ``prefill`` already."""
+        self._started: list[DecodeBatch] = []
+        """Rows that have their first token, and join a batch if it was not their last."""
+        self._batches: list[DecodeBatch] = []
         self._steps = 0
         self._drafter: Drafter | None = None
         self._layout: Layout | None = layout_of(make_prompt_cache(model))
@@ -71,9 +67,9 @@ class BatchRunner:
 
     @property
     def live_kv_bytes(self) -> int:
-        caches = [*self._prefills.values(), self._cache]
-        drafted = self._drafter.nbytes if self._drafter else 0
-        return sum(int(layer.nbytes) for cache in caches for layer in cache) + drafted
+        prefilled = sum(int(layer.nbytes) for cache in self._prefills.values() for layer in cache)
+        decoding = sum(batch.nbytes for batch in (*self._started, *self._batches))
+        return prefilled + decoding + (self._drafter.nbytes if self._drafter else 0)
 
     @property
     def speculation(self) -> Speculation | None:
@@ -109,10 +105,23 @@ class BatchRunner:
             self._forward(chunks[0])
             mx.eval([layer.state for layer in self._prefills[chunks[0].sequence.id]])
             return []
-        first = self._prefill_last(chunks[0]) if len(chunks) == 1 else self._prefill_all(chunks)
-        started = [chunk.sequence for chunk in chunks]
-        self._told.update(sequence.id for sequence in started)
-        return list(zip(started, _read(first), strict=True))
+        told: list[tuple[Sequence, int]] = []
+        for group in self._of_like_lengths(chunks):
+            started = self._prefill_last(group[0]) if len(group) == 1 else self._prefill_all(group)
+            self._started.append(started)
+            told.extend(zip(started.rows, tokens_of(started.next), strict=True))
+        return told
+
+    def _of_like_lengths(self, chunks: Rows[Chunk]) -> list[list[Chunk]]:
+        """The chunks whose sequences may share a batch, the shortest sequences first."""
+        groups: list[list[Chunk]] = []
+        for chunk in sorted(chunks, key=lambda chunk: chunk.stop):
+            together = [*groups[-1], chunk] if groups else []
+            if together and padding([each.stop for each in together]) <= self.padding_allowed:
+                groups[-1] = together
+            else:
+                groups.append([chunk])
+        return groups
 
     def _forward(self, chunk: Chunk) -> mx.array:
         """The logits of one chunk, shape (1, tokens, vocabulary), not evaluated."""
@@ -135,38 +144,33 @@ class BatchRunner:
         """The scores of the newest chunk, once: of the tokens behind its places."""
         return self._scores.pop(sequence.id, [])
 
-    def _prefill_last(self, chunk: Chunk) -> mx.array:
-        """The sequence's first token."""
+    def _prefill_last(self, chunk: Chunk) -> DecodeBatch:
+        """The sequence with its first token."""
         sequence = chunk.sequence
         first = sample(self._forward(chunk)[:, -1, :], [self._samplers[sequence.id]])
-        mx.eval(first, [layer.state for layer in self._prefills[sequence.id]])
-        self._started.append((sequence, first))
-        return first
+        cache = self._prefills.pop(sequence.id)
+        mx.eval(first, [layer.state for layer in cache])
+        return DecodeBatch([sequence], [chunk.stop], cache, first)
 
-    def _prefill_all(self, chunks: Rows[Chunk]) -> mx.array:
-        """The last chunks of several sequences in one pass, the shorter ones padded.
-
-        Returns their first tokens.
-        """
+    def _prefill_all(self, chunks: Rows[Chunk]) -> DecodeBatch:
+        """The last chunks of several sequences in one pass, the shorter ones padded."""
         sequences = [chunk.sequence for chunk in chunks]
-        caches = [self._prefills.pop(sequence.id) for sequence in sequences]
-        batch = [type(layers[0]).merge(list(layers)) for layers in zip(*caches, strict=True)]
+        cache = merged(self._prefills.pop(sequence.id) for sequence in sequences)
         lengths = [chunk.length for chunk in chunks]
-        padding = [max(lengths) - length for length in lengths]
+        missing = [max(lengths) - length for length in lengths]
         tokens = mx.array(
-            [[*chunk.tokens, *[0] * pad] for chunk, pad in zip(chunks, padding, strict=True)]
+            [[*chunk.tokens, *[0] * places] for chunk, places in zip(chunks, missing, strict=True)]
         )
-        for layer in batch:
-            layer.prepare(lengths=lengths, right_padding=padding)
+        for layer in cache:
+            layer.prepare(lengths=lengths, right_padding=missing)
         self.adapters.use([sequence.adapter for sequence in sequences])
-        logits = self._model(tokens, cache=batch)
+        logits = self._model(tokens, cache=cache)
         last = logits[mx.arange(len(chunks)), mx.array(lengths) - 1]
         first = sample(last, [self._samplers[sequence.id] for sequence in sequences])
-        for layer in batch:
+        for layer in cache:
             layer.finalize()
-        mx.eval(first, [layer.state for layer in batch])
-        self._join(sequences, batch, first)
-        return first
+        mx.eval(first, [layer.state for layer in cache])
+        return DecodeBatch(sequences, [chunk.stop for chunk in chunks], cache, first)
 
     def decode(self) -> list[tuple[Sequence, int]]:
         """The next token of every row but those just prefilled; starts computing the one after.
@@ -174,70 +178,69 @@ class BatchRunner:
         A row alone may get several at once, where a draft model proposed them.
         """
         self._join_started()
-        if not self._rows or self._next is None:
-            return []
-        self._leave_batch()
         drafter = self._ready_drafter()
         if drafter is not None:
-            return self._decode_drafted(drafter)
-        current = self._next
-        self.adapters.use([row.adapter for row in self._rows])
-        logits = self._model(current[:, None], cache=self._cache)[:, -1, :]
-        samplers = [self._samplers[row.id] for row in self._rows]
+            return self._decode_drafted(drafter, self._batches[0])
+        current = [batch.next for batch in self._batches]
+        for batch in self._batches:
+            self._start_pass(batch)
+        self._clear_now_and_then()
+        decoded: list[tuple[Sequence, int]] = []
+        for batch, tokens in zip(self._batches, current, strict=True):
+            pairs = zip(batch.rows, tokens_of(tokens), strict=True)
+            decoded.extend((row, token) for row, token in pairs if row.id not in batch.told)
+            batch.told.clear()
+        return decoded
+
+    def _start_pass(self, batch: DecodeBatch) -> None:
+        """Begin to compute what follows the batch's present tokens."""
+        self.adapters.use([row.adapter for row in batch.rows])
+        logits = self._model(batch.next[:, None], cache=batch.cache)[:, -1, :]
+        samplers = [self._samplers[row.id] for row in batch.rows]
         if any(sampler.constrained for sampler in samplers):
             # A grammar must know the present tokens; it reads them, and works out
             # its masks, while the pass is being computed.
             mx.async_eval(logits)  # type: ignore[no-untyped-call]
-            accept(_read(current), samplers)
-        self._next = sample(logits, samplers)
+            accept(tokens_of(batch.next), samplers)
+        batch.advance(sample(logits, samplers))
         # With the offsets: left lazy, each would be evaluated on its own in the next pass.
-        mx.async_eval(self._next, _offsets(self._cache))  # type: ignore[no-untyped-call]
-        self._clear_now_and_then()
-        for row in self._rows:
-            row.computed += 1
-        pairs = zip(self._rows, _read(current), strict=True)
-        decoded = [(row, token) for row, token in pairs if row.id not in self._told]
-        self._told.clear()
-        return decoded
+        mx.async_eval(batch.next, batch.offsets())  # type: ignore[no-untyped-call]
 
     def _ready_drafter(self) -> Drafter | None:
         """The draft, where it has something to propose: to a row that is alone."""
         drafter = self._drafter
-        if drafter is None or self._batched or self._prefills or not drafter.usable:
+        if drafter is None or not drafter.usable or self._prefills or len(self._batches) != 1:
             return None
-        (row,) = self._rows
+        (batch,) = self._batches
+        if not batch.is_single or not can_rewind(batch.cache):
+            return None
+        (row,) = batch.rows
         worthwhile = row.max_tokens - len(row.generated) > 2
-        if not worthwhile or not self._samplers[row.id].foreseeable or not can_rewind(self._cache):
+        if not worthwhile or not self._samplers[row.id].foreseeable:
             return None
-        return drafter if drafter.ready(row, self._known(row)) else None
+        return drafter if drafter.ready(row, _known(batch)) else None
 
-    def _known(self, row: Sequence) -> tuple[int, ...]:
-        """Every token of a row that is alone, with the one that is not told yet."""
-        assert self._next is not None
-        return row.spelled if row.id in self._told else (*row.spelled, *_read(self._next))
-
-    def _decode_drafted(self, drafter: Drafter) -> list[tuple[Sequence, int]]:
+    def _decode_drafted(self, drafter: Drafter, batch: DecodeBatch) -> list[tuple[Sequence, int]]:
         """Check what the draft proposes in one pass; what holds, and one token more."""
-        assert self._next is not None
-        (row,) = self._rows
-        sampler, known = self._samplers[row.id], self._known(row)
+        (row,) = batch.rows
+        sampler, known = self._samplers[row.id], _known(batch)
         drawn = sampler.drawn
         proposed = drafter.propose(known, sampler, row.max_tokens - len(row.generated) - 2)
         self.adapters.use([row.adapter])
-        logits = self._model(mx.concatenate([self._next, proposed])[None], cache=self._cache)[0]
+        logits = self._model(mx.concatenate([batch.next, proposed])[None], cache=batch.cache)[0]
         # The same places' keys again, this time for what the model itself draws.
         sampler.rewind(drawn)
         own = sample(logits, [sampler] * len(logits))
         mx.eval(own, proposed)
-        told, drafts = _read(own), _read(proposed)
+        told, drafts = tokens_of(own), tokens_of(proposed)
         accepted = agreement(drafts, told)
         drafter.settle(row, drafts, accepted)
         sampler.rewind(drawn + accepted + 1)
-        for layer in self._cache:
+        for layer in batch.cache:
             layer.trim(len(drafts) - accepted)
-        row.computed += accepted + 1
-        first = [] if row.id in self._told else [known[-1]]
-        self._next, self._told = own[accepted : accepted + 1], {row.id}
+        first = [] if row.id in batch.told else [known[-1]]
+        batch.advance(own[accepted : accepted + 1], by=accepted + 1)
+        batch.told = {row.id}
         self._clear_now_and_then()
         return [(row, token) for token in (*first, *told[: accepted + 1])]
 
@@ -254,10 +257,9 @@ class BatchRunner:
         assert self._layout is not None
         if sequence.id in self._prefills:
             return span_of_cache(self._layout, self._prefills[sequence.id], start, stop)
-        if not self._batched:
-            return span_of_cache(self._layout, self._cache, start, stop)
-        row = self._rows.index(sequence)
-        return span_of_row(self._layout, self._cache, row, start, stop)
+        batches = (*self._started, *self._batches)
+        batch = next(batch for batch in batches if sequence in batch.rows)
+        return batch.span(self._layout, sequence, start, stop)
 
     def remove(self, sequences: Rows[Sequence]) -> None:
         """Free the rows and prefills of these sequences; unknown ones are no error."""
@@ -268,63 +270,32 @@ class BatchRunner:
             self._scores.pop(sequence_id, None)
             if self._drafter:
                 self._drafter.forget(sequence_id)
-        self._started = [(row, first) for row, first in self._started if row.id not in leaving]
-        keep = [i for i, row in enumerate(self._rows) if row.id not in leaving]
-        if len(keep) == len(self._rows):
-            return
-        self._rows = [self._rows[i] for i in keep]
-        if not keep or self._next is None:
-            self._cache, self._next = [], None
-            return
-        index = mx.array(keep)
-        for layer in self._cache:
-            layer.filter(index)
-        self._next = self._next[index]
+        self._started = [batch for batch in self._started if batch.leave(leaving)]
+        self._batches = [batch for batch in self._batches if batch.leave(leaving)]
 
     def _join_started(self) -> None:
-        for sequence, first in self._started:
-            cache = self._prefills.pop(sequence.id)
-            if self._rows:
-                self._join([sequence], _as_batch(cache), first)
-            else:
-                self._rows, self._cache, self._next = [sequence], cache, first
-                self._batched = False
-                mx.clear_cache()
-        self._started.clear()
+        """Let prefilled sequences decode from now on."""
+        for batch in self._started:
+            self._join(batch)
+        if self._started:
+            # A prompt's intermediate buffers fit no later step; free them.
+            mx.clear_cache()
+            self._started.clear()
+        if not self._prefills:
+            # Nobody is about to join the last row of a batch.
+            for batch in self._batches:
+                batch.settle()
 
-    def _leave_batch(self) -> None:
-        """Give the last row of a batch a cache of its own again, unless somebody is about to join."""
-        if self._batched and len(self._rows) == 1 and not self._prefills:
-            self._cache = [layer.extract(0) for layer in self._cache]
-            self._batched = False
-
-    def _join(self, sequences: Rows[Sequence], cache: list[Any], first: mx.array) -> None:
-        """Let prefilled sequences decode from the next step on."""
-        self._rows.extend(sequences)
-        if self._next is None:
-            self._cache, self._next = cache, first
+    def _join(self, batch: DecodeBatch) -> None:
+        """Add rows to the batch that they fit best, or let them have a pass of their own."""
+        best = min(self._batches, key=batch.padding_with, default=None)
+        if best is None or best.padding_with(batch) > self.padding_allowed:
+            self._batches.append(batch)
         else:
-            if not self._batched:
-                self._cache = _as_batch(self._cache)
-            for layer, other in zip(self._cache, cache, strict=True):
-                layer.extend(other)
-            self._next = mx.concatenate([self._next, first])
-        self._batched = True
-        # A prompt's intermediate buffers fit no later step; free them.
-        mx.clear_cache()
+            best.join(batch)
 
 
-def _read(tokens: mx.array) -> tuple[int, ...]:
-    """Token ids, computed now where they are not yet."""
-    return tuple(tokens.tolist())  # type: ignore[arg-type]
-
-
-def _offsets(cache: Rows[Any]) -> list[mx.array]:
-    """Of the layers that keep one for each row."""
-    offsets = (getattr(layer, "offset", None) for layer in cache)
-    return [offset for offset in offsets if isinstance(offset, mx.array)]
-
-
-def _as_batch(cache: Rows[Any]) -> list[Any]:
-    """One sequence's cache as mlx-lm's batch kind, with one row."""
-    return [type(layer).merge([layer]) for layer in cache]
+def _known(batch: DecodeBatch) -> tuple[int, ...]:
+    """Every token of a row that is alone, with the one that is not told yet."""
+    (row,) = batch.rows
+    return row.spelled if row.id in batch.told else (*row.spelled, *tokens_of(batch.next))

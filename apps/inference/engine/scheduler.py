@@ -20,6 +20,7 @@ Contracts
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
@@ -104,11 +105,16 @@ class Scheduler:
         limits: Limits,
         kv_budget: Callable[[str], int],
         *,
+        padding_allowed: Callable[[str], int] = lambda model: sys.maxsize,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``kv_budget``: the KV tokens that a model's sequences may hold together."""
+        """``kv_budget``: the KV tokens that a model's sequences may hold together.
+
+        ``padding_allowed``: how many of them a batch may waste on padding its rows.
+        """
         self._limits = limits
         self._kv_budget = kv_budget
+        self._padding_allowed = padding_allowed
         self._clock = clock
         self._interactive = WaitingLine()
         self._batch = WaitingLine()
@@ -133,11 +139,20 @@ class Scheduler:
         return any(sequence.model == model for sequence in self)
 
     def reserved_tokens(self, model: str) -> int:
-        """KV tokens that the model's running sequences may come to hold.
+        """KV tokens that the model's running sequences may come to hold."""
+        return self._padded(model, self._running.get(model, []))
 
-        A batch keeps as many for each row as for its longest: shorter ones are padded.
+    def _padded(self, model: str, rows: Collection[Sequence]) -> int:
+        """What these rows may come to hold at most, with their batches' padding.
+
+        A batch keeps as many tokens for each row as for its longest, as long as that
+        is not too much padding; it has two rows at least.
         """
-        return _padded(self._running.get(model, []))
+        lengths = [row.reserved_tokens for row in rows]
+        if len(rows) < 2:
+            return sum(lengths)
+        in_groups = sum(lengths) + len(rows) // 2 * self._padding_allowed(model)
+        return min(len(rows) * max(lengths), in_groups)
 
     def submit(self, sequence: Sequence) -> None:
         if self.queued >= self._limits.max_queue:
@@ -252,7 +267,7 @@ class Scheduler:
         if self.active == len(gone):
             return True
         rows = [*self._rows(sequence.model, gone), sequence]
-        return _padded(rows) <= self._kv_budget(sequence.model)
+        return self._padded(sequence.model, rows) <= self._kv_budget(sequence.model)
 
     def _rows(self, model: str, gone: Collection[Sequence]) -> list[Sequence]:
         return [row for row in self._running.get(model, []) if row not in gone]
@@ -316,10 +331,6 @@ class Scheduler:
                 if shared - row.cached >= _WORTH_WAITING_TOKENS:
                     return True
         return False
-
-
-def _padded(rows: Collection[Sequence]) -> int:
-    return len(rows) * max((row.reserved_tokens for row in rows), default=0)
 
 
 def _next_chunk(sequence: Sequence, size: int) -> Chunk:
