@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from apps.inference.benchmarks.measuring import client as measuring
 from apps.inference.benchmarks.measuring.client import ANSWER_SECONDS
@@ -41,6 +43,22 @@ class ChatServer:
     def ask_together(self, chats: list[Chat], *, max_tokens: int) -> list[Answer]:
         """All at the same time, each over a connection of its own. Raises MeasuringError."""
         return [_counted(answer) for answer in asyncio.run(self._ask(chats, max_tokens))]
+
+    def ask_mixed(
+        self, chats: list[Chat], options: list[Mapping[str, Any]], *, max_tokens: int
+    ) -> list[Answer]:
+        """``ask_together``, each with options of its own. Raises MeasuringError."""
+        return [_counted(a) for a in asyncio.run(self._ask_mixed(chats, options, max_tokens))]
+
+    async def _ask_mixed(
+        self, chats: list[Chat], options: list[Mapping[str, Any]], max_tokens: int
+    ) -> list[measuring.Answer]:
+        async with measuring.ChatServer(f"http://127.0.0.1:{self.port}/v1", self.model) as server:
+            asked = [
+                server.ask(chat, max_tokens=max_tokens, options=own)
+                for chat, own in zip(chats, options, strict=True)
+            ]
+            return await asyncio.gather(*asked)
 
     async def _ask(self, chats: list[Chat], max_tokens: int) -> list[measuring.Answer]:
         async with measuring.ChatServer(f"http://127.0.0.1:{self.port}/v1", self.model) as server:

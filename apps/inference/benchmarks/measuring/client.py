@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -29,6 +29,8 @@ ANSWER_SECONDS = 600.0
 
 _PIECES = ("content", "reasoning_content", "reasoning")
 """Where servers put the text of a piece; thinking takes as long as saying."""
+
+_NONE: Mapping[str, Any] = {}
 
 _CONTEXT_FIELDS = ("context_length", "max_model_len", "max_context_length")
 """Where servers say how long a model's context is: this hub, vLLM, LM Studio."""
@@ -92,8 +94,10 @@ class ChatServer:
     ) -> None:
         await self._http.__aexit__(kind, error, traceback)
 
-    async def ask(self, messages: Chat, *, max_tokens: int) -> Answer:
-        """One streamed greedy answer. Raises MeasuringError."""
+    async def ask(
+        self, messages: Chat, *, max_tokens: int, options: Mapping[str, Any] = _NONE
+    ) -> Answer:
+        """One streamed greedy answer, with more ``options`` of the request's. Raises MeasuringError."""
         body = {
             "model": self.model,
             "messages": messages,
@@ -101,6 +105,7 @@ class ChatServer:
             "temperature": 0,
             "stream": True,
             "stream_options": {"include_usage": True},
+            **options,
         }
         answer = Answer(self._clock())
         async with self._translated(), asyncio.timeout(self._answer_seconds):
