@@ -1,0 +1,149 @@
+"""A run's checkpoints: folders that appear whole or not at all, named by their step.
+
+Each holds what the next step depends on: the trained weights, the optimiser's state and
+the run's progress. Random numbers and the order of batches follow from seed and step.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import mlx.core as mx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from apps.training.trainer.errors import CheckpointDamaged, DiskFull
+
+logger = logging.getLogger(__name__)
+
+_FOLDER = "checkpoints"
+_WEIGHTS = "weights.safetensors"
+_OPTIMIZER = "optimizer.safetensors"
+_PROGRESS = "progress.json"
+
+Arrays = dict[str, mx.array]
+
+
+class Window(BaseModel):
+    """Sums over the steps since the last report."""
+
+    model_config = ConfigDict(frozen=True)
+
+    steps: int = 0
+    loss: float = 0.0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+class Progress(BaseModel):
+    """How far a run is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    step: int = 0
+    tokens: int = 0
+    """Trained so far."""
+    window: Window = Window()
+    gradient_norm: float = 0.0
+    evaluated_at: int = -1
+    """Step of the newest evaluation."""
+    best_loss: float | None = None
+    not_better: int = 0
+    """Evaluations since the best one."""
+
+
+class Checkpoints:
+    def __init__(self, run: Path, keep: int) -> None:
+        self._folder = run / _FOLDER
+        self._keep = keep
+
+    def steps(self) -> list[int]:
+        """Of the checkpoints there are, in ascending order."""
+        names = [path.name for path in self._folder.glob("[0-9]*") if path.name.isdigit()]
+        return sorted(map(int, names))
+
+    def save(self, progress: Progress, weights: Arrays, optimizer: Arrays) -> bool:
+        """False where this step has one already. Raises DiskFull; the older ones stay."""
+        self._folder.mkdir(exist_ok=True)
+        target = self._path(progress.step)
+        if target.exists():
+            return False
+        staged = self._folder / f".{progress.step}.new"
+        shutil.rmtree(staged, ignore_errors=True)
+        try:
+            staged.mkdir()
+            save_arrays(staged / _WEIGHTS, weights)
+            save_arrays(staged / _OPTIMIZER, optimizer)
+            write_text(staged / _PROGRESS, progress.model_dump_json())
+            staged.rename(target)
+            sync(self._folder)
+        except OSError as error:
+            shutil.rmtree(staged, ignore_errors=True)
+            raise disk_full(error) from error
+        for step in self.steps()[: -self._keep]:
+            shutil.rmtree(self._path(step))
+        return True
+
+    def newest(self) -> tuple[Progress, Arrays, Arrays] | None:
+        """Progress, weights and optimiser of the newest checkpoint that can be read.
+
+        None where the run has none. Raises CheckpointDamaged where none can be read.
+        """
+        steps = self.steps()
+        for step in reversed(steps):
+            folder = self._path(step)
+            try:
+                progress = Progress.model_validate_json((folder / _PROGRESS).read_bytes())
+                return progress, _load(folder / _WEIGHTS), _load(folder / _OPTIMIZER)
+            except (OSError, RuntimeError, ValidationError):
+                logger.exception("the checkpoint of step %d can't be read", step)
+                # Or the run would find it in its way when it comes to this step again.
+                shutil.rmtree(folder)
+        if steps:
+            raise CheckpointDamaged(
+                f"None of the run's {len(steps)} checkpoints can be read. Start the run anew."
+            )
+        return None
+
+    def _path(self, step: int) -> Path:
+        return self._folder / f"{step:07d}"
+
+
+def save_arrays(path: Path, arrays: Arrays) -> None:
+    """Write a safetensors file and have it on the disk. Raises OSError."""
+    mx.save_safetensors(str(path), arrays)
+    # MLX does not tell when the disk had no room for all of it.
+    expected = sum(array.nbytes for array in arrays.values())
+    if path.stat().st_size < expected:
+        raise OSError(f"{path.name} has {path.stat().st_size} of more than {expected} bytes")
+    sync(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file and have it on the disk. Raises OSError."""
+    path.write_text(text)
+    sync(path)
+
+
+def sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def disk_full(error: OSError) -> DiskFull:
+    return DiskFull(
+        f"The run's files can't be written ({error.strerror or error}). Make room on the disk, "
+        "then resume the run: it goes on from its newest checkpoint."
+    )
+
+
+def _load(path: Path) -> Arrays:
+    loaded = mx.load(str(path))
+    assert isinstance(loaded, dict)
+    mx.eval(loaded)
+    return loaded

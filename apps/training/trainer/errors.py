@@ -1,0 +1,43 @@
+"""Why a run could not begin or go on.
+
+    TrainingFault
+    ├── BadConfig         the settings contradict each other or the model
+    ├── BadData           nothing in the data can be trained on, or a row can't be read
+    ├── LossNotFinite     the loss became NaN or infinite
+    ├── OutOfMemory       the device has no room for a step
+    ├── DiskFull          a checkpoint could not be written
+    └── CheckpointDamaged no checkpoint of the run can be read
+
+Every message says what happened, why, and what to do. ``kind`` is the name that
+programs go by.
+"""
+
+from __future__ import annotations
+
+
+class TrainingFault(Exception):
+    kind = "failed"
+
+
+class BadConfig(TrainingFault):
+    kind = "bad_config"
+
+
+class BadData(TrainingFault):
+    kind = "bad_data"
+
+
+class LossNotFinite(TrainingFault):
+    kind = "loss_not_finite"
+
+
+class OutOfMemory(TrainingFault):
+    kind = "out_of_memory"
+
+
+class DiskFull(TrainingFault):
+    kind = "disk_full"
+
+
+class CheckpointDamaged(TrainingFault):
+    kind = "checkpoint_damaged"
