@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
 
-from django.db import DatabaseError, connection
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from apps.jobs.models import Job, JobQuerySet, JobState, Wish, this_process
+from apps.jobs.models import J, Job, JobQuerySet, JobState, Wish, this_process
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +27,18 @@ BEAT_SECONDS = 1.0
 BROKEN = "It failed for a reason that was not foreseen; the log of the worker has it."
 STOPPED = "The hub was stopped while it ran."
 
-Report = Callable[[str, float], None]
-"""Takes the present stage and how far the job is, 0.0 to 1.0. Raises JobEnds."""
+_UNAVAILABLE = (OperationalError, InterfaceError)
+"""The database is locked, full or away: it may take the same statement a second later."""
+
+
+class Report(Protocol):
+    """Says how far the work is; raises JobEnds where the work is to end."""
+
+    def __call__(self, doing: str, fraction: float, **fields: Any) -> None:
+        """``doing``: the present stage, in words. ``fraction``: how far the job is, 0.0 to 1.0.
+
+        ``fields`` of the job's own model are written along with the next sign of life.
+        """
 
 
 class JobEnds(Exception):
@@ -38,21 +49,45 @@ class JobEnds(Exception):
         self.state = state
 
 
+def claim(job: Job, **fields: Any) -> bool:
+    """Take a queued job for this process; False where it is no longer queued.
+
+    ``fields`` of the job's own model are set in the same statement. Raises IntegrityError
+    where a constraint of that model does not let it run now.
+    """
+    now = timezone.now()
+    rows = _rows(job).queued()
+    claimed = rows.update(
+        state=JobState.RUNNING,
+        runner=this_process(),
+        wish=Wish.NONE,
+        error="",
+        started_at=now,
+        seen_at=now,
+        finished_at=None,
+        **fields,
+    )
+    job.refresh_from_db()
+    return bool(claimed)
+
+
 def conduct(
-    job: Job,
+    job: J,
     work: Callable[[Report], None],
     *,
     expected: tuple[type[Exception], ...],
     worker_stops: threading.Event,
     stopped_as: JobState = JobState.INTERRUPTED,
+    take: Callable[[J], bool] = claim,
 ) -> None:
     """Run a queued job to its end. Returns at once where it is no longer queued.
 
     An exception of a kind that is ``expected`` is the job's own failure and its message
     is shown; any other is raised, for the caller to log. ``stopped_as``: the state that
     a job has when its worker is stopped, ``QUEUED`` for one that goes on by itself.
+    ``take``: what claims it; what that raises leaves the job in the queue.
     """
-    if not _claim(job):
+    if not take(job):
         return
     with _pulse(job, worker_stops, stopped_as) as pulse:
         try:
@@ -75,16 +110,20 @@ class _Pulse:
     def __init__(self, job: Job, worker_stops: threading.Event, stopped_as: JobState) -> None:
         # What holds where the process itself is told to end in the middle of the work.
         self.outcome: dict[str, Any] = {"state": stopped_as, "error": _why(stopped_as)}
-        self._rows: JobQuerySet[Job] = type(job)._default_manager.filter(  # type: ignore[assignment]
-            pk=job.pk, state=JobState.RUNNING, runner=this_process()
-        )
-        self._latest = (job.doing, job.fraction)
+        self._job = job
+        self._mine = _rows(job).running().filter(runner=this_process())
+        self._latest: dict[str, Any] = {"doing": job.doing, "fraction": job.fraction}
         self._worker_stops = worker_stops
         self._stopped_as = stopped_as
         self._asked: JobState | None = None
 
-    def report(self, doing: str, fraction: float) -> None:
-        self._latest = (doing[:200], min(max(fraction, 0.0), 1.0))
+    def report(self, doing: str, fraction: float, **fields: Any) -> None:
+        self._latest = {
+            **self._latest,
+            **fields,
+            "doing": doing[:200],
+            "fraction": min(max(fraction, 0.0), 1.0),
+        }
         if self._worker_stops.is_set():
             raise JobEnds(self._stopped_as)
         if self._asked is not None:
@@ -92,26 +131,48 @@ class _Pulse:
 
     def beat(self) -> None:
         """Write how far it is; learn what is asked, also where the row was taken away."""
-        doing, fraction = self._latest
-        kept = self._rows.update(seen_at=timezone.now(), doing=doing, fraction=fraction)
-        wish = self._rows.values_list("wish", flat=True).first()
-        if not kept or wish == Wish.CANCEL:
+        kept = self._mine.update(seen_at=timezone.now(), **self._latest)
+        wish = self._mine.values_list("wish", flat=True).first()
+        if not kept or wish is None:
+            self._asked = JobState.INTERRUPTED
+        elif wish == Wish.CANCEL:
             self._asked = JobState.CANCELLED
         elif wish == Wish.PAUSE:
             self._asked = JobState.PAUSED
 
     def leave(self) -> None:
-        """Leave ``running``; a job that somebody else ended stays as it is."""
-        doing, fraction = self._latest
-        waits = self.outcome["state"] in (JobState.QUEUED, JobState.PAUSED)
-        last = {
-            "doing": doing,
-            "fraction": fraction,
-            "wish": Wish.NONE,
-            "runner": "",
-            "finished_at": None if waits else timezone.now(),
-        }
-        self._rows.update(**last | self.outcome)
+        """Leave ``running``, however long the database is away; the process keeps trying.
+
+        A job that was taken away stays as it is now.
+        """
+        while True:
+            try:
+                self._leave()
+            except _UNAVAILABLE:
+                logger.exception("The end of %s could not be written.", self._job)
+                # A worker that ends now is found gone, and its job with it, at the next start.
+                if self._worker_stops.wait(BEAT_SECONDS):
+                    raise
+            else:
+                return
+
+    def _leave(self) -> None:
+        with transaction.atomic():
+            mine = self._mine.select_for_update()
+            wish = mine.values_list("wish", flat=True).first()
+            if wish is None:
+                return
+            outcome = self.outcome | _granted(wish, self.outcome["state"])
+            waits = outcome["state"] in (JobState.QUEUED, JobState.PAUSED)
+            self._mine.update(
+                **self._latest
+                | {
+                    "wish": Wish.NONE,
+                    "runner": "",
+                    "finished_at": None if waits else timezone.now(),
+                }
+                | outcome
+            )
 
 
 @contextmanager
@@ -137,18 +198,23 @@ def _pulse(job: Job, worker_stops: threading.Event, stopped_as: JobState) -> Ite
         over.set()
         thread.join()
         pulse.leave()
-        job.refresh_from_db()
+        # Whoever deletes the row of a running job has the last word.
+        with suppress(ObjectDoesNotExist):
+            job.refresh_from_db()
 
 
-def _claim(job: Job) -> bool:
-    """Take a queued job; False where it is no longer queued."""
-    now = timezone.now()
-    rows = type(job)._default_manager.filter(pk=job.pk, state=JobState.QUEUED)
-    claimed = rows.update(
-        state=JobState.RUNNING, runner=this_process(), wish=Wish.NONE, started_at=now, seen_at=now
-    )
-    job.refresh_from_db()
-    return bool(claimed)
+def _rows(job: Job) -> JobQuerySet[Job]:
+    rows: JobQuerySet[Job] = type(job)._default_manager.filter(pk=job.pk)  # type: ignore[assignment]
+    return rows
+
+
+def _granted(wish: str, state: JobState) -> dict[str, Any]:
+    """What a wish that came at the last moment makes of a job that would go on later."""
+    if wish == Wish.CANCEL and state in (JobState.QUEUED, JobState.PAUSED, JobState.INTERRUPTED):
+        return {"state": JobState.CANCELLED, "error": ""}
+    if wish == Wish.PAUSE and state == JobState.QUEUED:
+        return {"state": JobState.PAUSED, "error": ""}
+    return {}
 
 
 def _why(state: JobState) -> str:

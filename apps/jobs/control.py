@@ -1,29 +1,39 @@
-"""What a person may ask of a job: to pause, to end, to go on."""
+"""What a person may ask of a job: to pause, to end, to go on.
+
+A job may be claimed or left by a worker at any moment, so what becomes of it is
+decided in one statement by the state that it finds.
+"""
 
 from __future__ import annotations
 
+from django.db.models import Case, DateTimeField, F, Value, When
 from django.utils import timezone
 
 from apps.jobs.models import RESUMABLE, J, Job, JobQuerySet, JobState, Wish
 
 
-def _rows(job: Job) -> JobQuerySet[Job]:
-    rows: JobQuerySet[Job] = type(job)._default_manager.filter(pk=job.pk)  # type: ignore[assignment]
-    return rows
-
-
 def cancel(job: Job) -> None:
     """End it: at once where no process is at it, else within a second or two."""
-    idle = _rows(job).filter(state__in=(JobState.QUEUED, JobState.PAUSED))
-    idle.update(state=JobState.CANCELLED, finished_at=timezone.now())
-    _rows(job).running().update(wish=Wish.CANCEL)
+    running = When(state=JobState.RUNNING, then=F("state"))
+    _rows(job).filter(state__in=(JobState.QUEUED, JobState.PAUSED, JobState.RUNNING)).update(
+        state=Case(running, default=Value(JobState.CANCELLED)),
+        wish=Case(When(state=JobState.RUNNING, then=Value(Wish.CANCEL)), default=Value(Wish.NONE)),
+        finished_at=Case(
+            When(state=JobState.RUNNING, then=F("finished_at")),
+            default=Value(timezone.now(), output_field=DateTimeField()),
+        ),
+    )
     job.refresh_from_db()
 
 
 def pause(job: Job) -> None:
     """Have it wait until it is resumed; what is done stays done."""
-    _rows(job).queued().update(state=JobState.PAUSED)
-    _rows(job).running().filter(wish=Wish.NONE).update(wish=Wish.PAUSE)
+    _rows(job).filter(state__in=(JobState.QUEUED, JobState.RUNNING)).exclude(
+        wish=Wish.CANCEL
+    ).update(
+        state=Case(When(state=JobState.RUNNING, then=F("state")), default=Value(JobState.PAUSED)),
+        wish=Case(When(state=JobState.RUNNING, then=Value(Wish.PAUSE)), default=Value(Wish.NONE)),
+    )
     job.refresh_from_db()
 
 
@@ -35,14 +45,46 @@ def requeue(job: Job) -> bool:
     changed = (
         _rows(job)
         .filter(state__in=RESUMABLE)
-        .update(state=JobState.QUEUED, wish=Wish.NONE, error="", runner="", finished_at=None)
+        .update(
+            state=JobState.QUEUED,
+            wish=Wish.NONE,
+            error="",
+            runner="",
+            started_at=None,
+            finished_at=None,
+        )
     )
     job.refresh_from_db()
     return bool(changed)
 
 
-def settle_orphans(jobs: JobQuerySet[J], *, error: str) -> int:
-    """Show the jobs whose process is gone as interrupted; how many there were."""
+def settle_orphans(
+    jobs: JobQuerySet[J], *, error: str, as_state: JobState = JobState.INTERRUPTED
+) -> int:
+    """Take the jobs whose process is gone out of ``running``; how many there were.
+
+    They are as if the process had ended by itself: in ``as_state``, ``QUEUED`` for those
+    that go on by themselves, unless somebody had asked for something else.
+    """
+    goes_on = as_state == JobState.QUEUED
     return jobs.orphaned().update(
-        state=JobState.INTERRUPTED, error=error, wish=Wish.NONE, finished_at=timezone.now()
+        state=Case(
+            When(wish=Wish.CANCEL, then=Value(JobState.CANCELLED)),
+            When(wish=Wish.PAUSE, then=Value(JobState.PAUSED)),
+            default=Value(as_state),
+        ),
+        error=Case(When(wish=Wish.NONE, then=Value("" if goes_on else error)), default=Value("")),
+        finished_at=Case(
+            When(wish=Wish.PAUSE, then=None),
+            When(wish=Wish.NONE, then=Value(None if goes_on else timezone.now())),
+            default=Value(timezone.now()),
+            output_field=DateTimeField(),
+        ),
+        wish=Wish.NONE,
+        runner="",
     )
+
+
+def _rows(job: Job) -> JobQuerySet[Job]:
+    rows: JobQuerySet[Job] = type(job)._default_manager.filter(pk=job.pk)  # type: ignore[assignment]
+    return rows

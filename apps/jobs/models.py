@@ -15,14 +15,18 @@ from __future__ import annotations
 import os
 import socket
 from datetime import timedelta
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import psutil
 from django.db import models
 from django.utils import timezone
 
 SILENT_AFTER = timedelta(seconds=30)
-"""A running job whose process gave no sign of life for so long has none."""
+"""A job of another machine that gave no sign of life for so long has no process any more."""
+
+
+CLOCK_SLACK = 2.0
+"""Seconds by which two processes may differ on when a third one started, after the clock was set."""
 
 
 class JobState(models.TextChoices):
@@ -50,36 +54,33 @@ J = TypeVar("J", bound="Job")
 
 
 class JobQuerySet(models.QuerySet[J]):
-    def queued(self) -> JobQuerySet[J]:
+    def queued(self) -> Self:
         return self.filter(state=JobState.QUEUED)
 
-    def running(self) -> JobQuerySet[J]:
+    def running(self) -> Self:
         return self.filter(state=JobState.RUNNING)
 
-    def active(self) -> JobQuerySet[J]:
+    def active(self) -> Self:
         """Jobs that run or wait for a worker, the next one first."""
         return self.filter(state__in=ACTIVE).order_by("pk")
 
-    def ended(self) -> JobQuerySet[J]:
+    def ended(self) -> Self:
         """Jobs that are over; a paused one is not."""
         return self.exclude(state__in=(*ACTIVE, JobState.PAUSED))
 
-    def silent(self) -> JobQuerySet[J]:
-        """Running jobs whose process is gone, as far as their row tells."""
-        return self.running().filter(seen_at__lt=timezone.now() - SILENT_AFTER)
+    def orphaned(self) -> Self:
+        """Running jobs whose process is gone.
 
-    def orphaned(self) -> JobQuerySet[J]:
-        """Running jobs whose process is gone: silent ones, and those of this machine's dead."""
+        Of this machine's processes that is known, however long one was silent: a laptop
+        that slept is no crash. Those of other machines are gone when they are silent.
+        """
         here = f"{socket.gethostname()}:"
-        runners = self.running().filter(runner__startswith=here)
-        dead = [
-            runner
-            for runner in runners.values_list("runner", flat=True).distinct()
-            if not _is_alive(runner)
-        ]
-        return self.running().filter(
-            models.Q(runner__in=dead) | models.Q(seen_at__lt=timezone.now() - SILENT_AFTER)
-        )
+        running = self.running()
+        runners = running.filter(runner__startswith=here).values_list("runner", flat=True)
+        dead = [runner for runner in runners.distinct() if not _is_alive(runner)]
+        silent = models.Q(seen_at__lt=timezone.now() - SILENT_AFTER)
+        elsewhere = ~models.Q(runner__startswith=here)
+        return running.filter(models.Q(runner__in=dead) | (silent & elsewhere))
 
 
 class Job(models.Model):
@@ -127,6 +128,6 @@ def _is_alive(runner: str) -> bool:
     """Whether that process of this machine still runs."""
     _, pid, started = runner.rsplit(":", 2)
     try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" == started
+        return abs(psutil.Process(int(pid)).create_time() - float(started)) < CLOCK_SLACK
     except psutil.Error:
         return False
