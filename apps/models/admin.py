@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 
-from apps.models import services
+from apps.models import deleting, services
+from apps.models.errors import ModelInUse
 from apps.models.models import Adapter, LocalModel
 
 
@@ -35,17 +37,23 @@ class LocalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "digest",
         "kind",
         "knows_tools",
+        "reasons",
         "architecture",
         "parameters",
         "quantization",
         "size_bytes",
         "context_length",
+        "derived_from",
+        "derivation",
+        "verified_at",
+        "damage",
         "created_at",
     )
 
     fieldsets = (
         (None, {"fields": ("name", "slug", "license", "repo_id")}),
         ("Serving", {"fields": services.SERVING_FIELDS}),
+        ("Defaults of calls", {"fields": services.DEFAULTS_FIELDS}),
         (
             "What the files say",
             {
@@ -55,11 +63,16 @@ class LocalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                     "digest",
                     "kind",
                     "knows_tools",
+                    "reasons",
                     "architecture",
                     "parameters",
                     "quantization",
                     "size_bytes",
                     "context_length",
+                    "derived_from",
+                    "derivation",
+                    "verified_at",
+                    "damage",
                     "created_at",
                 )
             },
@@ -81,12 +94,24 @@ class LocalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: LocalModel | None = None) -> bool:
         return super().has_delete_permission(request, obj) and not (obj and obj.adapters.exists())
 
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except ModelInUse as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return redirect("admin:models_localmodel_change", object_id)
+
     def delete_model(self, request: HttpRequest, obj: LocalModel) -> None:
-        services.delete_model(model=obj)
+        deleting.delete_model(model=obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[LocalModel]) -> None:
         for model in queryset:
-            services.delete_model(model=model)
+            try:
+                deleting.delete_model(model=model)
+            except ModelInUse as error:
+                self.message_user(request, str(error), messages.ERROR)
 
 
 @admin.register(Adapter)
@@ -103,3 +128,10 @@ class AdapterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # an adapter comes from a training job or a download
+
+    def delete_model(self, request: HttpRequest, obj: Adapter) -> None:
+        deleting.delete_adapter(adapter=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Adapter]) -> None:
+        for adapter in queryset:
+            deleting.delete_adapter(adapter=adapter)

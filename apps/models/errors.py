@@ -3,7 +3,9 @@
     RegistryError
     ├── NameTaken     the name belongs to another model
     ├── InvalidName   the name can't be used in addresses and commands
-    └── ModelInUse    something still depends on the model
+    ├── ModelInUse    something still depends on the model
+    ├── WorkFailed    a job's process did not get to its end
+    └── JobActive     a job that is not over can't be forgotten
 
 Failures of model files themselves are ``runtime.errors.RuntimeFault``.
 """
@@ -25,3 +27,11 @@ class InvalidName(RegistryError):
 
 class ModelInUse(RegistryError):
     """The model can't be deleted while something is built on it."""
+
+
+class WorkFailed(RegistryError):
+    """The process that worked on a model did not get to its end."""
+
+
+class JobActive(RegistryError):
+    """A job that is not over can't be deleted."""

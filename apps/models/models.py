@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.db.models.functions import Lower
 
 from apps.models.runtime.vocabulary import same_vocabulary
 
@@ -23,6 +25,12 @@ validate_alias = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._/-]*\Z",
     "Use letters, digits, dots, dashes, underscores and slashes; start with a letter or digit.",
 )
+
+
+SAMPLING_FIELDS = (
+    "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens",
+)  # fmt: skip
+"""What a model's row may say of how to sample from it, by the API's names."""
 
 
 class LocalModelQuerySet(models.QuerySet["LocalModel"]):
@@ -61,6 +69,11 @@ class LocalModel(models.Model):
         GGUF = "gguf", "GGUF import"
         FOLDER = "folder", "local folder"
         HUB = "hub", "Hugging Face"
+        HF_CACHE = "hf_cache", "Hugging Face cache"
+        LM_STUDIO = "lm_studio", "LM Studio"
+        OLLAMA = "ollama", "Ollama"
+        CONVERTED = "converted", "converted here"
+        FUSED = "fused", "fused here"
 
     class Kind(models.TextChoices):
         CHAT = "chat", "chat"
@@ -84,13 +97,58 @@ class LocalModel(models.Model):
     knows_tools = models.BooleanField(
         default=False, help_text="Whether its chat template has a place for tools."
     )
+    reasons = models.BooleanField(
+        default=False, help_text="Whether its chat template knows a reasoning part."
+    )
     architecture = models.CharField(max_length=60, help_text="config.json's model_type.")
     parameters = models.BigIntegerField(help_text="Number of weights.")
     quantization = models.CharField(max_length=40, help_text='For example "4-bit" or "bfloat16".')
     size_bytes = models.BigIntegerField(help_text="Bytes of the weight files on disk.")
     context_length = models.PositiveIntegerField(help_text="Longest context, in tokens.")
     license = models.CharField(max_length=80, blank=True)
+    base_repo_id = models.CharField(
+        max_length=200, blank=True, help_text="The repository its card names as its base."
+    )
+    recommended: models.JSONField[Any, Any] = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Sampling that its authors recommend, from generation_config.json.",
+    )
+    files: models.JSONField[Any, Any] = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="Bytes and SHA-256 of each file that the digest covers, by name.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    # Where it comes from.
+    derived_from = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="derivatives",
+        help_text="The model of this hub that it was made from.",
+    )
+    derived_adapter = models.ForeignKey(
+        "Adapter",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="fused_into",
+        help_text="The adapter that was fused into it.",
+    )
+    derivation = models.CharField(
+        max_length=200, blank=True, help_text='How it was made from that one, such as "4-bit".'
+    )
+
+    # Whether its files are still what was registered.
+    verified_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its files were last compared with their digests."
+    )
+    damage = models.TextField(
+        blank=True, help_text="What the last comparison found changed; empty: nothing."
+    )
 
     # How the engine is to serve it.
     alias = models.CharField(
@@ -124,10 +182,62 @@ class LocalModel(models.Model):
         "checks, several at once: faster, and the same answer.",
     )
 
+    # What a chat or a call that says nothing of it gets. Empty: as its authors recommend.
+    temperature = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0), MaxValueValidator(2)]
+    )
+    top_p = models.FloatField(
+        "top p", null=True, blank=True, validators=[MinValueValidator(0.01), MaxValueValidator(1)]
+    )
+    top_k = models.PositiveIntegerField(
+        "top k",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(1_000_000)],
+        help_text="0 turns it off.",
+    )
+    min_p = models.FloatField(
+        "min p", null=True, blank=True, validators=[MinValueValidator(0), MaxValueValidator(1)]
+    )
+    repetition_penalty = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.01), MaxValueValidator(10)],
+        help_text="Above 1 discourages repeats.",
+    )
+    max_tokens = models.PositiveIntegerField(
+        "longest answer",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="In tokens. Empty: as long as the context allows.",
+    )
+    context_limit = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(64)],
+        help_text="Tokens of context it may use, to save memory. Empty: all that it has.",
+    )
+    system_prompt = models.TextField(
+        blank=True,
+        max_length=100_000,
+        help_text="Begins every chat that brings no system prompt of its own.",
+    )
+
     objects = LocalModelQuerySet.as_manager()
 
     class Meta:
         ordering = ("name",)
+        indexes = (
+            # What the Models page sorts by, with the key that breaks ties.
+            models.Index(Lower("name"), "id", name="model_by_name"),
+            models.Index(Lower("quantization"), "id", name="model_by_quantization"),
+            models.Index("size_bytes", "id", name="model_by_size"),
+            models.Index("parameters", "id", name="model_by_parameters"),
+            models.Index("context_length", "id", name="model_by_context"),
+            models.Index("created_at", "id", name="model_by_age"),
+            models.Index("digest", name="model_by_digest"),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(draft=None) | ~models.Q(draft=models.F("id")),
@@ -143,6 +253,20 @@ class LocalModel(models.Model):
         """Whether it makes vectors, and no text."""
         return self.kind == self.Kind.EMBEDDING
 
+    @property
+    def is_quantized(self) -> bool:
+        """Whether its matrices are packed."""
+        return self.quantization.endswith("-bit")
+
+    @property
+    def sampling(self) -> dict[str, float]:
+        """What a call that says nothing of it samples with, by the API's names.
+
+        The owner's defaults where there are any, else what the authors recommend.
+        """
+        own = {name: getattr(self, name) for name in SAMPLING_FIELDS}
+        return {**self.recommended, **{name: v for name, v in own.items() if v is not None}}
+
     def clean(self) -> None:
         """Refuse an alias that is another model's name, and a draft that does not fit.
 
@@ -151,6 +275,13 @@ class LocalModel(models.Model):
         if self.alias and LocalModel.objects.exclude(pk=self.pk).named(self.alias).exists():
             raise ValidationError(
                 {"alias": f"Another model is called {self.alias} already. Choose another name."}
+            )
+        if self.context_limit is not None and self.context_limit > self.context_length:
+            raise ValidationError(
+                {
+                    "context_limit": f"{self.name} holds {self.context_length} tokens. Choose "
+                    "fewer, or leave it empty."
+                }
             )
         if self.draft is None:
             return

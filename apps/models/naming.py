@@ -8,6 +8,10 @@ MAX_LENGTH = 120
 """Of LocalModel.slug."""
 
 
+RESERVED = frozenset({"disk", "import", "jobs"})
+"""Pages that stand where a model of this name would have its own."""
+
+
 def slug_from(text: str) -> str:
     """The nearest to a file's or a repository's name that a model may be called.
 

@@ -1,4 +1,4 @@
-"""Writes to the registry: registering, importing and deleting models.
+"""Writes to the registry: registering and importing models.
 
 None of these needs MLX, so web, worker and command line may all call them.
 ``gguf`` and ``tokenizers`` are imported inside the function that uses them:
@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError, Q
+from django.db.models import Q
+from django.utils import timezone
 
 from apps.models import landing
-from apps.models.errors import InvalidName, ModelInUse, NameTaken
-from apps.models.models import Adapter, LocalModel, validate_slug
+from apps.models.errors import InvalidName, NameTaken
+from apps.models.models import SAMPLING_FIELDS, Adapter, LocalModel, validate_slug
+from apps.models.naming import RESERVED
 from apps.models.runtime.adapters import read_adapter
-from apps.models.runtime.digest import digest_model
+from apps.models.runtime.digest import digest_files, digest_of
 from apps.models.runtime.inspect import inspect_model
 from apps.models.runtime.starter import find_starter
 from apps.models.signals import serving_changed
@@ -29,8 +32,23 @@ from apps.models.signals import serving_changed
 Progress = Callable[[str, float], None]
 """Called with what is being done and how far along it is, from 0.0 to 1.0."""
 
+
+@dataclass(frozen=True)
+class Lineage:
+    """Which model of this hub another one was made from, and how."""
+
+    parent: LocalModel
+    how: str
+    """In words, such as "4-bit"."""
+    adapter: Adapter | None = None
+    """The one that was fused into it."""
+
+
 SERVING_FIELDS = ("alias", "pinned", "ttl_minutes", "draft")
 """What a model's row says of how the engine is to serve it."""
+
+DEFAULTS_FIELDS = (*SAMPLING_FIELDS, "context_limit", "system_prompt")
+"""What a model's row says of calls that leave it out."""
 
 STARTER_SLUG = "smollm2-135m-instruct"
 STARTER_NAME = "SmolLM2 135M Instruct"
@@ -88,11 +106,13 @@ def import_gguf_model(
     source: Path,
     slug: str,
     name: str,
+    kept_by: LocalModel.Source = LocalModel.Source.GGUF,
+    repo_id: str = "",
     progress: Progress | None = None,
 ) -> LocalModel:
     """Convert a GGUF file into a model folder of the hub's own and register it.
 
-    Raises ModelFormatError, ImportDestinationError, NameTaken or InvalidName; then
+    ``kept_by`` is the program whose file it is. Raises ModelFormatError, ImportDestinationError, NameTaken or InvalidName; then
     neither folder nor row is left.
     """
     require_free(slug, landing.home(slug))
@@ -100,7 +120,7 @@ def import_gguf_model(
         if LocalModel.objects.filter(slug=slug).exists():
             raise NameTaken(_taken(slug))
         require_vacant(slug)
-        return _import_gguf(source, slug, name, LocalModel.Source.GGUF, progress)
+        return _import_gguf(source, slug, name, kept_by, progress, repo_id)
 
 
 def adopt_folder(
@@ -110,6 +130,7 @@ def adopt_folder(
     name: str,
     source: LocalModel.Source,
     repo_id: str = "",
+    lineage: Lineage | None = None,
     progress: Progress | None = None,
 ) -> LocalModel:
     """Register the finished folder ``files`` and move it to where the hub's own models lie.
@@ -120,6 +141,12 @@ def adopt_folder(
     home = landing.home(slug)
     require_free(slug, home)
     facts = _measured(files, progress)
+    if lineage is not None:
+        facts |= {
+            "derived_from": lineage.parent,
+            "derived_adapter": lineage.adapter,
+            "derivation": lineage.how,
+        }
     try:
         # A kill before the commit leaves no row: at worst a whole folder at home.
         with transaction.atomic():
@@ -170,37 +197,36 @@ def starter_declined() -> bool:
     return _declined_mark().exists()
 
 
+def decline_starter() -> None:
+    """Remember that the user deleted the starter model."""
+    _declined_mark().touch()
+
+
+def save_defaults(*, model: LocalModel) -> None:
+    """Write what a call that says nothing of it gets, and tell who serves the model."""
+    model.save(update_fields=DEFAULTS_FIELDS)
+    serving_changed.send(LocalModel, model=model)
+
+
+def save_settings(*, model: LocalModel) -> None:
+    """Write how the model is served and what its calls get, and tell who serves it."""
+    model.save(update_fields=[*SERVING_FIELDS, *DEFAULTS_FIELDS])
+    serving_changed.send(LocalModel, model=model)
+
+
 def save_serving(*, model: LocalModel) -> None:
     """Write how the model is to be served, and tell who serves it."""
     model.save(update_fields=SERVING_FIELDS)
     serving_changed.send(LocalModel, model=model)
 
 
-def delete_model(*, model: LocalModel) -> None:
-    """Remove a model from the registry, and its files where they are the hub's own.
-
-    Files elsewhere stay. Unload the model from the engine first. Raises ModelInUse
-    where adapters are built on it.
-    """
-    home = landing.home(model.slug)
-    with landing.exclusive(model.slug):
-        if model.adapters.exists():
-            raise ModelInUse(_in_use(model))
-        if model.source == LocalModel.Source.STARTER:
-            _declined_mark().touch()
-        own = Path(model.path) == home and home.is_dir()
-        if own:
-            home.rename(landing.waiting(model.slug))
-        try:
-            model.delete()
-        except ProtectedError as error:
-            raise ModelInUse(_in_use(model)) from error
-        finally:
-            landing.settle(model.slug)
-
-
 def _import_gguf(
-    source: Path, slug: str, name: str, kind: LocalModel.Source, progress: Progress | None
+    source: Path,
+    slug: str,
+    name: str,
+    kind: LocalModel.Source,
+    progress: Progress | None,
+    repo_id: str = "",
 ) -> LocalModel:
     """Convert beside the registry, then let the folder and its row appear together."""
     from apps.models.runtime.gguf.importer import import_gguf
@@ -208,7 +234,9 @@ def _import_gguf(
     waiting = landing.waiting(slug)
     import_gguf(source, waiting, progress)
     try:
-        return adopt_folder(files=waiting, slug=slug, name=name, source=kind, progress=progress)
+        return adopt_folder(
+            files=waiting, slug=slug, name=name, source=kind, repo_id=repo_id, progress=progress
+        )
     except BaseException:
         shutil.rmtree(waiting, ignore_errors=True)
         raise
@@ -218,8 +246,12 @@ def _measured(files: Path, progress: Progress | None) -> dict[str, Any]:
     """What the row of the model in ``files`` says of its contents. Reads all of them."""
     report = progress or (lambda stage, fraction: None)
     facts = inspect_model(files)
+    digests = digest_files(files, lambda done: report("computing the digest", done))
     return {
-        "digest": digest_model(files, lambda done: report("computing the digest", done)),
+        "digest": digest_of(digests),
+        "files": {name: asdict(file) for name, file in digests.items()},
+        "verified_at": timezone.now(),
+        "damage": "",
         "architecture": facts.architecture,
         "parameters": facts.parameters,
         "quantization": facts.quantization,
@@ -228,6 +260,9 @@ def _measured(files: Path, progress: Progress | None) -> dict[str, Any]:
         "license": facts.license,
         "kind": facts.kind,
         "knows_tools": facts.knows_tools,
+        "reasons": facts.reasons,
+        "base_repo_id": facts.base_repo_id,
+        "recommended": facts.recommended,
     }
 
 
@@ -252,6 +287,8 @@ def _enter(
 def require_free(slug: str, path: Path) -> None:
     """Raises InvalidName for a malformed slug, NameTaken for one of another folder's."""
     _require_valid(slug, "a model's")
+    if slug in RESERVED:
+        raise InvalidName(f"{slug!r} is an address of the hub's own. Choose another name.")
     others = LocalModel.objects.exclude(path=str(path))
     if others.filter(Q(slug=slug) | Q(alias=slug)).exists():
         raise NameTaken(_taken(slug))
@@ -290,7 +327,3 @@ def _adapter_taken(base: LocalModel, slug: str) -> str:
         f"An adapter named {slug!r} over {base.name} exists already. Choose another name, or "
         "delete that adapter first."
     )
-
-
-def _in_use(model: LocalModel) -> str:
-    return f"{model.name} has adapters built on it. Delete its adapters first."

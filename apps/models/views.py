@@ -5,98 +5,64 @@ Whether a model is loaded is the engine's to say; the pages fetch that by URL na
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import F
-from django.db.models.expressions import OrderBy
-from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
+from django.template.defaultfilters import filesizeformat
 from django.utils.http import urlencode
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import trigger_client_event
 from django_htmx.middleware import HtmxDetails
 
-from apps.models.forms import ServingForm
-from apps.models.models import LocalModel
+from apps.models import deleting
+from apps.models.consequences import deletion_of
+from apps.models.errors import ModelInUse
+from apps.models.forms import DefaultsForm, ServingForm
+from apps.models.lineage import family_of
+from apps.models.listing import Wish, columns, kinds, page_of
+from apps.models.models import Adapter, LocalModel
+from apps.models.work.models import ModelJob
 
-_SORTABLE = {
-    "name": "Name",
-    "size_bytes": "Size",
-    "parameters": "Parameters",
-    "quantization": "Quantisation",
-    "context_length": "Context",
-}
-_NUMBERS = {"size_bytes", "parameters", "context_length"}
+RECENT_JOBS = 5
+"""Jobs shown beside a model."""
 
 
 class HtmxHttpRequest(HttpRequest):
     htmx: HtmxDetails
 
 
-@dataclass(frozen=True)
-class Column:
-    """A table head that sorts by its column."""
-
-    field: str
-    label: str
-    url: str
-    sorted: str
-    """``ascending``, ``descending`` or empty: the value of ``aria-sort``."""
-
-    @property
-    def is_number(self) -> bool:
-        return self.field in _NUMBERS
-
-
-def _sort(request: HttpRequest) -> str:
-    """The order the address asks for; one that is not known means by name."""
-    wanted = request.GET.get("sort", "")
-    return wanted if wanted.removeprefix("-") in _SORTABLE else "name"
-
-
-def _ordering(sort: str) -> OrderBy:
-    """The order itself; letters count alike, large or small."""
-    field = sort.removeprefix("-")
-    key = F(field) if field in _NUMBERS else Lower(field)
-    return key.desc() if sort.startswith("-") else key.asc()
-
-
-def _columns(sort: str, search: str) -> list[Column]:
-    columns = []
-    for field, label in _SORTABLE.items():
-        target = f"-{field}" if sort == field else field
-        query = {"sort": target} | ({"q": search} if search else {})
-        direction = {field: "ascending", f"-{field}": "descending"}.get(sort, "")
-        columns.append(
-            Column(field, label, f"{reverse('models:list')}?{urlencode(query)}", direction)
-        )
-    return columns
-
-
 def _page(request: HttpRequest, selected: LocalModel | None = None) -> dict[str, Any]:
-    search = request.GET.get("q", "").strip()
-    sort = _sort(request)
-    models = list(LocalModel.objects.matching(search).order_by(_ordering(sort), "pk"))
+    wish = Wish.of(request.GET)
+    page = page_of(wish, request.GET.get("page"))
     # The pane shows a state too, even where a search leaves the model's row out.
-    slugs = {model.slug for model in (*models, selected) if model is not None}
+    slugs = {model.slug for model in (*page, selected) if model is not None}
     return {
-        "models": models,
-        "search": search,
-        "sort": sort,
-        "columns": _columns(sort, search),
+        "models": page,
+        "total": page.paginator.count,
+        "wish": wish,
+        "page_query": f"{wish.query() or '?'}{'&' if wish.query() else ''}",
+        "kinds": kinds(wish),
+        "columns": columns(wish),
         "states_query": urlencode({"model": sorted(slugs)}, doseq=True),
     } | _pane(request, selected)
 
 
 def _pane(request: HttpRequest, selected: LocalModel | None) -> dict[str, Any]:
-    api_url = request.build_absolute_uri("/v1")
-    form = ServingForm(instance=selected) if selected is not None else None
-    return {"selected": selected, "api_url": api_url, "serving_form": form}
+    context: dict[str, Any] = {
+        "selected": selected,
+        "api_url": request.build_absolute_uri("/v1"),
+    }
+    if selected is None:
+        return context
+    return context | {
+        "serving_form": ServingForm(instance=selected),
+        "defaults_form": DefaultsForm(instance=selected),
+        "family": family_of(selected),
+        "jobs": ModelJob.objects.of(selected).select_related("model", "result")[:RECENT_JOBS],
+    }
 
 
 @require_safe
@@ -120,20 +86,78 @@ def serving(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     """Saves how the engine is to serve the model; answers htmx with the form alone."""
     model = get_object_or_404(LocalModel, slug=slug)
     form = ServingForm(request.POST, instance=model)
+    return _saved(request, form, "serving", f"Saved how {model.name} is served.")
+
+
+@require_POST
+def defaults(request: HtmxHttpRequest, slug: str) -> HttpResponse:
+    """Saves what calls get that leave it out; answers htmx with the form alone."""
+    model = get_object_or_404(LocalModel, slug=slug)
+    form = DefaultsForm(request.POST, instance=model)
+    return _saved(request, form, "defaults", f"Saved the defaults of {model.name}.")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete(request: HttpRequest, slug: str) -> HttpResponse:
+    """What deleting the model takes along; a POST deletes it."""
+    model = get_object_or_404(LocalModel, slug=slug)
+    return _delete(request, model, None)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete_adapter(request: HttpRequest, slug: str, adapter_slug: str) -> HttpResponse:
+    """What deleting the adapter takes along; a POST deletes it."""
+    adapter = get_object_or_404(
+        Adapter.objects.select_related("base"), base__slug=slug, slug=adapter_slug
+    )
+    return _delete(request, adapter.base, adapter)
+
+
+def _delete(request: HttpRequest, model: LocalModel, adapter: Adapter | None) -> HttpResponse:
+    problem = ""
+    deletion = deletion_of(model, adapter)
+    if request.method == "POST":
+        try:
+            if adapter is None:
+                deleting.delete_model(model=model)
+            else:
+                deleting.delete_adapter(adapter=adapter)
+        except ModelInUse as error:
+            problem = str(error)
+        else:
+            freed = f", {filesizeformat(deletion.freed_bytes)} freed" * bool(deletion.freed_bytes)
+            messages.success(request, f"{(adapter or model).name} is deleted{freed}.")
+            return (
+                redirect("models:list")
+                if adapter is None
+                else redirect("models:detail", model.slug)
+            )
+    context = {
+        "model": model,
+        "what": "the model" if adapter is None else "the adapter",
+        "thing": (adapter or model).name,
+        "deletion": deletion,
+        "problem": problem,
+    }
+    return render(request, "models/delete.html", context, status=409 if problem else 200)
+
+
+def _saved(
+    request: HtmxHttpRequest, form: ServingForm | DefaultsForm, part: str, done: str
+) -> HttpResponse:
+    """Saves what the form holds; the part of the page that it is, or where it has mistakes."""
     saved = form.is_valid()
     if saved:
         form.save()
     if not request.htmx:
         if saved:
-            messages.success(request, f"Saved how {model.name} is served.")
-            return redirect("models:detail", slug)
-        selected = LocalModel.objects.prefetch_related("adapters").get(slug=slug)
-        page = _page(request, selected) | {"serving_form": form}
+            messages.success(request, done)
+            return redirect("models:detail", form.instance.slug)
+        selected = LocalModel.objects.prefetch_related("adapters").get(pk=form.instance.pk)
+        page = _page(request, selected) | {f"{part}_form": form}
         return render(request, "models/list.html", page, status=422)
-    response = render(
-        request, "models/list.html#serving", {"selected": model, "serving_form": form}
-    )
+    context = {"selected": form.instance, f"{part}_form": form}
+    response = render(request, f"models/list.html#{part}", context)
     if saved:
-        toast = {"level": "success", "text": f"Saved how {model.name} is served."}
-        trigger_client_event(response, "hub:toast", toast)
+        trigger_client_event(response, "hub:toast", {"level": "success", "text": done})
     return response

@@ -27,6 +27,9 @@ CONTAINER_LIMITS = (
 )
 """Where Linux says how much memory a container may use: cgroups v2, then v1."""
 
+MEMORY_SHARE = 0.75
+"""Of the machine's memory that models may use, unless a ceiling is configured."""
+
 FREE_SHARE = 16
 """One part in so many of the memory ceiling that MLX may keep as free buffers on a GPU."""
 
@@ -79,9 +82,9 @@ def prepare() -> AcceleratorProfile:
     if backend != "cpu":
         return AcceleratorProfile(backend, name, None, _device_memory(info), None, False)
     if not linux:
-        return AcceleratorProfile("cpu", name, "accelerate", _host_memory(), None, True)
+        return AcceleratorProfile("cpu", name, "accelerate", host_memory(), None, True)
     warning = None if blas else (_TOO_LATE if too_late else _NO_FAST_BLAS)
-    return AcceleratorProfile("cpu", name, blas or "reference", _host_memory(), warning, True)
+    return AcceleratorProfile("cpu", name, blas or "reference", host_memory(), warning, True)
 
 
 def limit_memory(profile: AcceleratorProfile, ceiling_bytes: int) -> None:
@@ -153,10 +156,10 @@ def _device_info(mx: Any) -> dict[str, Any]:
 
 def _device_memory(info: dict[str, Any]) -> int:
     """Bytes of the GPU: Metal and CUDA name the number differently."""
-    return int(info.get("memory_size") or info.get("total_memory") or _host_memory())
+    return int(info.get("memory_size") or info.get("total_memory") or host_memory())
 
 
-def _host_memory() -> int:
+def host_memory() -> int:
     """Bytes of main memory this process may use: a container's limit where there is one."""
     total = int(psutil.virtual_memory().total)
     for limit in CONTAINER_LIMITS:

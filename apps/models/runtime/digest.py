@@ -7,7 +7,8 @@ a prompt turns into: weights, configuration, tokenizer, chat template, pooling.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from apps.models.runtime.errors import ModelFormatError
@@ -21,8 +22,35 @@ _TEMPLATES = "additional_chat_templates"
 _POOLING = "*_Pooling/config.json"
 
 
+@dataclass(frozen=True)
+class FileDigest:
+    """One file's contents."""
+
+    size: int
+    """Bytes."""
+    sha256: str
+    """64 hex digits."""
+
+
 def digest_model(path: Path, progress: Callable[[float], None] | None = None) -> str:
-    """ "sha256:" and 64 hex digits over the names and contents of a model folder's files.
+    """``digest_of`` the files in the model folder ``path``. Raises ModelFormatError."""
+    return digest_of(digest_files(path, progress))
+
+
+def digest_of(files: Mapping[str, FileDigest]) -> str:
+    """ "sha256:" and 64 hex digits over the names and contents of a model folder's files."""
+    whole = hashlib.sha256()
+    for name in sorted(files):
+        # Both parts are of fixed length, so no two folders can run together.
+        whole.update(hashlib.sha256(name.encode()).digest())
+        whole.update(bytes.fromhex(files[name].sha256))
+    return f"sha256:{whole.hexdigest()}"
+
+
+def digest_files(
+    path: Path, progress: Callable[[float], None] | None = None
+) -> dict[str, FileDigest]:
+    """What each file of a model folder that decides its output holds, by name.
 
     Depends neither on where the folder lies nor on the order its files are listed
     in; links are followed. ``progress`` is called with the share of bytes read,
@@ -35,16 +63,11 @@ def digest_model(path: Path, progress: Callable[[float], None] | None = None) ->
                 f"{path} holds no model. Choose a folder with config.json and safetensors files."
             )
         reader = _Reader(sum(file.stat().st_size for file in files.values()), progress)
-        whole = hashlib.sha256()
-        for name in sorted(files):
-            # Both parts are of fixed length, so no two folders can run together.
-            whole.update(hashlib.sha256(name.encode()).digest())
-            whole.update(reader.digest(files[name]))
+        return {name: reader.digest(files[name]) for name in sorted(files)}
     except OSError as error:
         raise ModelFormatError(
             f"The model in {path} can't be read ({error}). Check the files and their permissions."
         ) from error
-    return f"sha256:{whole.hexdigest()}"
 
 
 def digest_adapter(weights: bytes, config: bytes) -> str:
@@ -75,12 +98,14 @@ class _Reader:
         self.progress = progress
         self.done = 0
 
-    def digest(self, file: Path) -> bytes:
+    def digest(self, file: Path) -> FileDigest:
         content = hashlib.sha256()
+        size = 0
         with file.open("rb") as stream:
             while chunk := stream.read(CHUNK_BYTES):
                 content.update(chunk)
+                size += len(chunk)
                 self.done += len(chunk)
                 if self.progress:
                     self.progress(min(1.0, self.done / self.total))
-        return content.digest()
+        return FileDigest(size, content.hexdigest())

@@ -15,8 +15,13 @@ from typing import Any, BinaryIO
 from apps.models.runtime.errors import ModelFormatError
 
 MAX_JSON_BYTES = 64 * 1024 * 1024
-MAX_HEADER_BYTES = 100_000_000
-"""The limit the safetensors library itself sets on a header."""
+"""Twice the largest tokenizer.json in use."""
+MAX_CONFIG_BYTES = 8 * 1024 * 1024
+"""A config.json that lists every layer's quantisation has less than one."""
+MAX_HEADER_BYTES = 25_000_000
+"""What the hub reads of a header too; a file of 90,000 tensors has less than half of it."""
+MAX_DIMENSIONS = 16
+MAX_DIMENSION = 1 << 62
 
 DTYPE_BITS = {
     "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,
@@ -59,27 +64,49 @@ class WeightGroup:
     quantized: bool
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a model folder. Raises ModelFormatError."""
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a model folder. Raises ModelFormatError."""
+    return read_json(folder / "config.json", MAX_CONFIG_BYTES)
+
+
+def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """A JSON object of at most ``limit`` bytes from a model folder. Raises ModelFormatError."""
+    text = read_text(path, limit)
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise ModelFormatError(
-                f"{path.name} is larger than any model's should be; download the model again."
-            )
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelFormatError(
-            f"{path.name} can't be read ({error}); a model folder needs a valid one. "
-            "Download the model again."
-        ) from error
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, error) from error
     if not isinstance(content, dict):
         raise ModelFormatError(f"{path.name} is not a JSON object; download the model again.")
     return content
 
 
+def read_text(path: Path, limit: int = MAX_CONFIG_BYTES) -> str:
+    """A text file of at most ``limit`` bytes from a model folder. Raises ModelFormatError."""
+    try:
+        if path.exists() and not path.is_file():
+            raise ModelFormatError(f"{path.name} is not a file. Download the model again.")
+        size = path.stat().st_size
+        if size > limit:
+            raise ModelFormatError(
+                f"{path.name} has {size / 1e6:.0f} MB, and no model's has more than "
+                f"{limit / 1e6:.0f}. Download the model again."
+            )
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ModelFormatError:
+    return ModelFormatError(
+        f"{path.name} can't be read ({error}); a model folder needs a valid one. "
+        "Download the model again."
+    )
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The weight files mlx-lm would load, by name. Raises ModelFormatError where there are none."""
-    files = sorted(folder.glob("model*.safetensors"))
+    files = sorted(file for file in folder.glob("model*.safetensors") if file.is_file())
     if not files:
         raise ModelFormatError(
             f"{folder} holds no model*.safetensors file, so it is not a model that MLX can load. "
@@ -117,18 +144,36 @@ def parse_header(stream: BinaryIO, size: int) -> dict[str, TensorHeader]:
     try:
         header = json.loads(stream.read(length))
         entries = {k: v for k, v in header.items() if k != "__metadata__"}
-        return {k: _tensor(k, v, size - 8 - length) for k, v in entries.items()}
+        placed = [_tensor(k, v, size - 8 - length) for k, v in entries.items()]
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"the header is malformed: {error}") from error
+    _require_apart(placed)
+    return {tensor.name: tensor for _, tensor in placed}
 
 
-def _tensor(name: str, entry: dict[str, Any], data_bytes: int) -> TensorHeader:
-    shape = tuple(int(n) for n in entry["shape"])
-    begin, end = (int(n) for n in entry["data_offsets"])
-    nbytes = (math.prod(shape) * DTYPE_BITS[entry["dtype"]] + 7) // 8
-    if min(shape, default=0) < 0 or not 0 <= begin <= end <= data_bytes or end - begin != nbytes:
-        raise ValueError(f"tensor {name!r} does not fit the file")
-    return TensorHeader(name, entry["dtype"], shape, nbytes)
+def _tensor(name: str, entry: dict[str, Any], data_bytes: int) -> tuple[int, TensorHeader]:
+    """Where a tensor begins in the data, and what it is."""
+    shape, (begin, end), dtype = tuple(entry["shape"]), entry["data_offsets"], entry["dtype"]
+    if len(shape) > MAX_DIMENSIONS or not all(_is_count(n) for n in (*shape, begin, end)):
+        raise ValueError(f"tensor {name[:80]!r} has an impossible shape or place")
+    nbytes = (math.prod(shape) * DTYPE_BITS[dtype] + 7) // 8
+    if not begin <= end <= data_bytes or end - begin != nbytes:
+        raise ValueError(f"tensor {name[:80]!r} does not fit the file")
+    return begin, TensorHeader(name, dtype, shape, nbytes)
+
+
+def _is_count(value: object) -> bool:
+    """Whether it is a plain whole number; JSON's 1e400 is none, and neither is true."""
+    return type(value) is int and 0 <= value <= MAX_DIMENSION
+
+
+def _require_apart(placed: list[tuple[int, TensorHeader]]) -> None:
+    """Raises ValueError where two tensors share bytes: a small file could claim terabytes."""
+    end = 0
+    for begin, tensor in sorted(placed, key=lambda each: each[0]):
+        if tensor.nbytes and begin < end:
+            raise ValueError(f"tensor {tensor.name[:80]!r} overlaps another")
+        end = max(end, begin + tensor.nbytes)
 
 
 def weight_groups(

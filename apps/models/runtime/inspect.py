@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from apps.models.runtime.card import read_card
+from apps.models.runtime.containment import require_contained
 from apps.models.runtime.context import context_length
 from apps.models.runtime.embedding.description import describe_embedding
 from apps.models.runtime.errors import ModelFormatError
+from apps.models.runtime.generation_config import recommended_sampling
 from apps.models.runtime.headers import (
     WeightGroup,
+    read_config,
     read_json,
     read_tensors,
+    read_text,
     weight_files,
     weight_groups,
 )
@@ -24,9 +29,10 @@ Kind = Literal["chat", "completion", "embedding"]
 """What a model is for: conversations, going on with a text, or vectors."""
 
 _DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_FRONT_MATTER = re.compile(r"\A---\n(?P<body>.*?)\n---\s*$", re.DOTALL | re.MULTILINE)
 _TOOLS = re.compile(r"\btools\b")
-_LICENSE = re.compile(r"^license:\s*[\"']?(?P<id>[A-Za-z0-9._-]{1,80})[\"']?\s*$", re.MULTILINE)
+_REASONING = re.compile(
+    r"</?(?:\w+_)?think>|\benable_thinking\b|\breasoning_content\b|<\|channel\|?>"
+)
 
 
 @dataclass(frozen=True)
@@ -45,16 +51,24 @@ class ModelFacts:
     kind: Kind
     knows_tools: bool
     """Whether its chat template has a place for tools."""
+    reasons: bool
+    """Whether its chat template knows a reasoning part before the answer."""
     license: str
     """The model card's licence id; empty where it names none."""
+    base_repo_id: str
+    """The repository that the model card names as its base; empty where it names none."""
+    recommended: dict[str, float]
+    """Sampling that generation_config.json recommends, under the API's names."""
 
 
 def inspect_model(path: Path) -> ModelFacts:
     """Read the facts from the model folder ``path``; no weights are read.
 
-    Raises ModelFormatError where config.json or a weight file is missing or damaged.
+    Raises ModelFormatError where config.json or a weight file is missing, damaged, or a
+    link to a place outside the folder.
     """
-    config = read_json(path / "config.json")
+    require_contained(path)
+    config = read_config(path)
     architecture = config.get("model_type")
     if not isinstance(architecture, str) or not architecture:
         raise ModelFormatError(
@@ -67,6 +81,7 @@ def inspect_model(path: Path) -> ModelFacts:
     embedding = describe_embedding(path, config)
     length_of = embedding.context_length if embedding else context_length
     template = _chat_template(path, tokenizer_config)
+    card = read_card(path / "README.md")
     return ModelFacts(
         architecture=architecture,
         parameters=sum(group.parameters for group in groups),
@@ -75,7 +90,10 @@ def inspect_model(path: Path) -> ModelFacts:
         context_length=length_of(config, tokenizer_config.get("model_max_length")),
         kind="embedding" if embedding else "chat" if template else "completion",
         knows_tools=_TOOLS.search(template) is not None,
-        license=_license(path / "README.md"),
+        reasons=_REASONING.search(template) is not None,
+        license=card.license,
+        base_repo_id=card.base_repo_id,
+        recommended=recommended_sampling(path),
     )
 
 
@@ -99,20 +117,9 @@ def _chat_template(path: Path, tokenizer_config: dict[str, Any]) -> str:
     """The template's source, all of them where there are several; empty where there is none."""
     file = path / "chat_template.jinja"
     if file.exists():
-        return file.read_text(encoding="utf-8", errors="replace")
+        return read_text(file)
     other = path / "chat_template.json"
     found = tokenizer_config.get("chat_template") or (
         read_json(other).get("chat_template") if other.exists() else None
     )
     return found if isinstance(found, str) else json.dumps(found) if found else ""
-
-
-def _license(card: Path) -> str:
-    """The licence a model card's front matter names."""
-    try:
-        head = card.read_text(encoding="utf-8", errors="replace")[:64_000]
-    except OSError:
-        return ""
-    front = _FRONT_MATTER.match(head.replace("\r\n", "\n"))
-    found = _LICENSE.search(front["body"]) if front else None
-    return found["id"] if found else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.models import services
+from apps.models import deleting, services
 from apps.models.errors import InvalidName, ModelInUse, NameTaken
 from apps.models.models import Adapter, LocalModel
 from apps.models.runtime.errors import AdapterFormatError
@@ -86,7 +86,7 @@ def test_a_base_stays_while_adapters_are_built_on_it(base: LocalModel, folder: P
     register(base, folder)
 
     with pytest.raises(ModelInUse):
-        services.delete_model(model=base)
+        deleting.delete_model(model=base)
 
 
 def test_the_command_registers_a_folder_under_its_own_name(base: LocalModel, folder: Path) -> None:

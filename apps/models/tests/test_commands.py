@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.models import services
+from apps.models import deleting, services
 from apps.models.management.commands import register_starter
 from apps.models.models import LocalModel
 
@@ -55,7 +55,7 @@ def test_without_the_package_the_command_succeeds_and_says_what_to_do(
 @pytest.mark.usefixtures("tiny_starter")
 def test_a_deleted_starter_comes_back_on_request() -> None:
     run("register_starter")
-    services.delete_model(model=LocalModel.objects.get())
+    deleting.delete_model(model=LocalModel.objects.get())
 
     assert "was deleted" in run("register_starter")
     assert "is ready" in run("register_starter", "--again")

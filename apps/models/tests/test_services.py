@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.models import services
+from apps.models import deleting, services
 from apps.models.errors import InvalidName, ModelInUse, NameTaken
 from apps.models.models import Adapter, LocalModel
 from apps.models.runtime.errors import ModelFormatError
@@ -83,7 +83,7 @@ def test_an_import_that_can_not_be_registered_leaves_no_folder(
     def interrupted(*args: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(services, "digest_model", interrupted)
+    monkeypatch.setattr(services, "digest_files", interrupted)
 
     with pytest.raises(KeyboardInterrupt):
         imported(gguf)
@@ -236,7 +236,7 @@ def test_a_deleted_starter_stays_away_until_it_is_asked_for(
 ) -> None:
     model = services.register_starter()
     assert model is not None
-    services.delete_model(model=model)
+    deleting.delete_model(model=model)
 
     assert services.register_starter() is None
     assert services.register_starter(again=True) is not None
@@ -244,7 +244,7 @@ def test_a_deleted_starter_stays_away_until_it_is_asked_for(
 
 
 def test_deleting_an_imported_model_removes_its_files(models_dir: Path, gguf: Path) -> None:
-    services.delete_model(model=imported(gguf))
+    deleting.delete_model(model=imported(gguf))
 
     assert visible(models_dir) == set()
     assert not LocalModel.objects.exists()
@@ -258,7 +258,7 @@ def test_deleting_a_model_that_lies_elsewhere_keeps_its_files(
         path=tmp_path / "mine", slug="mine", name="Mine", source=LocalModel.Source.FOLDER
     )
 
-    services.delete_model(model=model)
+    deleting.delete_model(model=model)
 
     assert (tmp_path / "mine" / "config.json").is_file()
     assert not LocalModel.objects.exists()
@@ -269,7 +269,7 @@ def test_a_model_with_adapters_is_not_deleted(models_dir: Path, gguf: Path) -> N
     Adapter.objects.create(base=model, slug="a", name="A", path="/a", digest="sha256:0")
 
     with pytest.raises(ModelInUse, match="Delete its adapters first"):
-        services.delete_model(model=model)
+        deleting.delete_model(model=model)
 
     assert (models_dir / "tiny" / "config.json").is_file()
     assert LocalModel.objects.get() == model

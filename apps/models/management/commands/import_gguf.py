@@ -15,7 +15,7 @@ from apps.models.runtime.errors import RuntimeFault
 
 
 class Command(BaseCommand):
-    help = "Import a GGUF file (llama, qwen2 and qwen3 families) and register it as a model."
+    help = "Import a GGUF file and register it as a model."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, help="The GGUF file; it is read, not changed.")

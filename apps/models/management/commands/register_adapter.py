@@ -29,9 +29,7 @@ class Command(BaseCommand):
         folder: Path = options["folder"].absolute()
         base = LocalModel.objects.named(options["base"]).first()
         if base is None:
-            raise CommandError(
-                f"No model is named {options['base']!r}. `mlx-hub models` lists them."
-            )
+            raise CommandError(f"No model is named {options['base']!r}. `mlx-hub list` lists them.")
         try:
             adapter = services.register_adapter(
                 base=base,

@@ -16,11 +16,24 @@ from apps.models.runtime.gguf.reader import GGUFFile
 from apps.models.runtime.gguf.rope import rope_scaling
 from apps.models.runtime.gguf.tensors import GROUP_SIZE
 
+
+@dataclass(frozen=True)
+class Architecture:
+    """A family under its names in config.json."""
+
+    model_type: str
+    class_name: str
+
+
 ARCHITECTURES = {
-    "llama": "LlamaForCausalLM",
-    "qwen2": "Qwen2ForCausalLM",
-    "qwen3": "Qwen3ForCausalLM",
+    "llama": Architecture("llama", "LlamaForCausalLM"),
+    "qwen2": Architecture("qwen2", "Qwen2ForCausalLM"),
+    "qwen3": Architecture("qwen3", "Qwen3ForCausalLM"),
+    "qwen3moe": Architecture("qwen3_moe", "Qwen3MoeForCausalLM"),
 }
+"""By GGUF's name."""
+
+_MIXTURES = {"qwen3moe"}
 
 _MANY = 1 << 24
 
@@ -42,6 +55,13 @@ class ModelShape:
     tied_embeddings: bool
     """The output projection is the embedding matrix."""
     attention_bias: bool
+    experts: int
+    """Of each layer's mixture; 0 where a layer has one feed-forward network."""
+
+    @property
+    def model_type(self) -> str:
+        """config.json's name of the family."""
+        return ARCHITECTURES[self.architecture].model_type
 
 
 def read_shape(file: GGUFFile) -> ModelShape:
@@ -63,7 +83,7 @@ def read_shape(file: GGUFFile) -> ModelShape:
         architecture=arch,
         layers=metadata.integer(f"{arch}.block_count", low=1, high=10_000),
         hidden=hidden,
-        intermediate=metadata.integer(f"{arch}.feed_forward_length", low=1, high=_MANY),
+        intermediate=metadata.integer(_inner_key(arch), low=1, high=_MANY),
         heads=heads,
         kv_heads=_kv_heads(metadata, arch, heads),
         head_dim=_head_dim(metadata, arch, hidden, heads),
@@ -71,6 +91,9 @@ def read_shape(file: GGUFFile) -> ModelShape:
         context=metadata.integer(f"{arch}.context_length", low=1, high=1 << 30),
         tied_embeddings="output.weight" not in file.tensors,
         attention_bias=arch == "qwen2" or (arch == "llama" and "blk.0.attn_q.bias" in file.tensors),
+        experts=metadata.integer(f"{arch}.expert_count", low=2, high=4096)
+        if arch in _MIXTURES
+        else 0,
     )
 
 
@@ -83,8 +106,8 @@ def build_config(
     """
     metadata, arch = Metadata(file.metadata), shape.architecture
     config: dict[str, Any] = {
-        "architectures": [ARCHITECTURES[arch]],
-        "model_type": arch,
+        "architectures": [ARCHITECTURES[arch].class_name],
+        "model_type": shape.model_type,
         "hidden_size": shape.hidden,
         "num_hidden_layers": shape.layers,
         "intermediate_size": shape.intermediate,
@@ -103,6 +126,8 @@ def build_config(
         "source_format": "gguf",
         **special,
     }
+    if shape.experts:
+        config |= _mixture(metadata, shape)
     if arch == "llama":
         config |= {"attention_bias": shape.attention_bias, "mlp_bias": False}
     if scaling := rope_scaling(file, shape.head_dim, config["rope_theta"]):
@@ -110,6 +135,25 @@ def build_config(
     if layer_bits:
         config["quantization"] = _quantization(layer_bits)
     return config
+
+
+def _inner_key(arch: str) -> str:
+    """Where the width of the feed-forward network stands, or of one expert."""
+    return f"{arch}.{'expert_' if arch in _MIXTURES else ''}feed_forward_length"
+
+
+def _mixture(metadata: Metadata, shape: ModelShape) -> dict[str, Any]:
+    """What config.json says of a mixture of experts, every layer of which is one."""
+    used = metadata.integer(f"{shape.architecture}.expert_used_count", low=1, high=shape.experts)
+    return {
+        "num_experts": shape.experts,
+        "num_experts_per_tok": used,
+        "moe_intermediate_size": shape.intermediate,
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+        # llama.cpp's graph for the family always does it, and every release of it.
+        "norm_topk_prob": True,
+    }
 
 
 def _dtype(file: GGUFFile) -> str:
@@ -134,7 +178,8 @@ def _refuse_variants(file: GGUFFile, metadata: Metadata, arch: str) -> None:
     """Variants of a family that compute differently must not pass for the plain one."""
     variants = {
         "split.count": ("is one part of several", 1),
-        f"{arch}.expert_count": ("is a mixture of experts", 0),
+        f"{arch}.expert_count": ("is a mixture of experts", _MANY if arch in _MIXTURES else 0),
+        f"{arch}.expert_shared_count": ("has experts that all tokens share", 0),
         f"{arch}.attention.sliding_window": ("attends through a sliding window", 0),
     }
     for key, (what, plain) in variants.items():

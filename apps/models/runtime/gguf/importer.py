@@ -16,7 +16,8 @@ from apps.models.runtime.gguf.config import ModelShape, build_config, read_shape
 from apps.models.runtime.gguf.names import MappedTensor, map_tensors
 from apps.models.runtime.gguf.reader import GGUFFile, GGUFTensor, read_gguf
 from apps.models.runtime.gguf.tensors import AFFINE_BITS, Part, convert, parts, unpermute
-from apps.models.runtime.gguf.tokenizer import Vocabulary, read_vocabulary, write_tokenizer
+from apps.models.runtime.gguf.tokenizer import write_tokenizer
+from apps.models.runtime.gguf.vocabulary import Vocabulary, read_vocabulary
 from apps.models.runtime.inspect import inspect_model
 from apps.models.runtime.safetensors_writer import Entry, SafetensorsWriter
 from apps.models.runtime.staging import require_space, staged_folder
@@ -153,7 +154,7 @@ def _write_card(file: GGUFFile, folder: Path) -> None:
 def _verify(folder: Path, shape: ModelShape, vocabulary: Vocabulary) -> None:
     """Read back what was written, as its later users will. Raises ModelFormatError."""
     facts = inspect_model(folder)
-    if facts.architecture != shape.architecture or facts.context_length != shape.context:
+    if facts.architecture != shape.model_type or facts.context_length != shape.context:
         raise ModelFormatError(
             "The imported model does not read back as what was written; the disk may be faulty. "
             "Try again, or choose another disk."

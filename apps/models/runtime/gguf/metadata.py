@@ -29,6 +29,9 @@ class Metadata:
     def integers(self, key: str) -> list[int]:
         return self._list(key, int)
 
+    def numbers(self, key: str) -> list[float]:
+        return self._list(key, float)
+
     def integer(self, key: str, default: int | None = None, *, low: int = 0, high: int) -> int:
         """A whole number between ``low`` and ``high``; required where there is no default."""
         value = self.values.get(key, default)

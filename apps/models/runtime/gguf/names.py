@@ -79,7 +79,7 @@ def _expected(shape: ModelShape) -> dict[str, _Expected]:
 
 
 def _layer(shape: ModelShape) -> dict[str, _Expected]:
-    hidden, inner = shape.hidden, shape.intermediate
+    hidden = shape.hidden
     q, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     permuted = shape.architecture == "llama"
     q_heads, k_heads = (shape.heads, shape.kv_heads) if permuted else (0, 0)
@@ -90,17 +90,38 @@ def _layer(shape: ModelShape) -> dict[str, _Expected]:
         "attn_k.weight": _Expected("self_attn.k_proj.weight", (kv, hidden), k_heads),
         "attn_v.weight": _Expected("self_attn.v_proj.weight", (kv, hidden)),
         "attn_output.weight": _Expected("self_attn.o_proj.weight", (hidden, q)),
-        "ffn_gate.weight": _Expected("mlp.gate_proj.weight", (inner, hidden)),
-        "ffn_up.weight": _Expected("mlp.up_proj.weight", (inner, hidden)),
-        "ffn_down.weight": _Expected("mlp.down_proj.weight", (hidden, inner)),
-    }
+    } | (_mixture(shape) if shape.experts else _feed_forward(shape))
     if shape.attention_bias:
         layer["attn_q.bias"] = _Expected("self_attn.q_proj.bias", (q,), q_heads)
         layer["attn_k.bias"] = _Expected("self_attn.k_proj.bias", (kv,), k_heads)
         layer["attn_v.bias"] = _Expected("self_attn.v_proj.bias", (kv,))
         if shape.architecture == "llama":
             layer["attn_output.bias"] = _Expected("self_attn.o_proj.bias", (hidden,))
-    if shape.architecture == "qwen3":
+    if shape.architecture in {"qwen3", "qwen3moe"}:
         layer["attn_q_norm.weight"] = _Expected("self_attn.q_norm.weight", (shape.head_dim,))
         layer["attn_k_norm.weight"] = _Expected("self_attn.k_norm.weight", (shape.head_dim,))
     return layer
+
+
+def _feed_forward(shape: ModelShape) -> dict[str, _Expected]:
+    hidden, inner = shape.hidden, shape.intermediate
+    return {
+        "ffn_gate.weight": _Expected("mlp.gate_proj.weight", (inner, hidden)),
+        "ffn_up.weight": _Expected("mlp.up_proj.weight", (inner, hidden)),
+        "ffn_down.weight": _Expected("mlp.down_proj.weight", (hidden, inner)),
+    }
+
+
+def _mixture(shape: ModelShape) -> dict[str, _Expected]:
+    """A router, and the experts' matrices stacked, as mlx-lm has them too."""
+    hidden, inner, experts = shape.hidden, shape.intermediate, shape.experts
+    return {
+        "ffn_gate_inp.weight": _Expected("mlp.gate.weight", (experts, hidden)),
+        "ffn_gate_exps.weight": _Expected(
+            "mlp.switch_mlp.gate_proj.weight", (experts, inner, hidden)
+        ),
+        "ffn_up_exps.weight": _Expected("mlp.switch_mlp.up_proj.weight", (experts, inner, hidden)),
+        "ffn_down_exps.weight": _Expected(
+            "mlp.switch_mlp.down_proj.weight", (experts, hidden, inner)
+        ),
+    }

@@ -8,8 +8,10 @@ https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h and ``gguf.quants
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from gguf import GGML_QUANT_SIZES
 from gguf import GGMLQuantizationType as Type
 from gguf.quants import dequantize
 from numpy.typing import NDArray
@@ -38,17 +40,22 @@ class Part:
 
 def parts(type_: Type, shape: tuple[int, ...]) -> tuple[Part, ...]:
     """The arrays that ``convert`` makes of a tensor. Raises ModelFormatError."""
-    if type_ in AFFINE_BITS and len(shape) == 2:
-        rows, columns = shape
-        per_group = (rows, columns // GROUP_SIZE)
+    if type_ in AFFINE_BITS and len(shape) > 1:
+        *rows, columns = shape
+        per_group = (*rows, columns // GROUP_SIZE)
         return (
-            Part("", "U32", (rows, columns * AFFINE_BITS[type_] // 32)),
+            Part("", "U32", (*rows, columns * AFFINE_BITS[type_] // 32)),
             Part("scales", "F16", per_group),
             Part("biases", "F16", per_group),
         )
     if type_ in _KEPT:
         return (Part("", _KEPT[type_][0], shape),)
-    if len(shape) != 2 or type_ in {Type.F64, Type.I8, Type.I16, Type.I32, Type.I64}:
+    if not _is_readable(type_):
+        raise ModelFormatError(
+            f"The GGUF file's weights are of type {type_.name}, which can't be read. Take a "
+            "Q4_0, Q4_1, Q8_0 or K-quant file of the same model."
+        )
+    if len(shape) < 2:
         raise ModelFormatError(
             f"The GGUF file holds a weight of type {type_.name} and shape {shape}, which no model "
             "of its family has. Download it again, or take one made by another converter."
@@ -59,23 +66,27 @@ def parts(type_: Type, shape: tuple[int, ...]) -> tuple[Part, ...]:
 def convert(type_: Type, rows: Bytes) -> tuple[NDArray[np.generic], ...]:
     """Rows of raw bytes, shape (rows, bytes per row), as the arrays ``parts`` lists.
 
-    Raises ModelFormatError where the weights are not finite, or are of a type
-    that can't be read.
+    Raises ModelFormatError where the weights are not finite.
     """
     if type_ in AFFINE_BITS:
         return _affine(type_, rows)
     if type_ in _KEPT:
         return (rows,)
-    try:
-        # Rounding to half precision is a hundred times finer than these types' own.
-        with np.errstate(all="ignore"):
-            half = dequantize(rows, type_).astype(np.float16)
-    except NotImplementedError:
-        raise ModelFormatError(
-            f"The GGUF file's weights are of type {type_.name}, which can't be read. Take a "
-            "Q4_0, Q4_1, Q8_0 or K-quant file of the same model."
-        ) from None
+    # Rounding to half precision is a hundred times finer than these types' own.
+    with np.errstate(all="ignore"):
+        half = dequantize(rows, type_).astype(np.float16)
     return (_finite(half),)
+
+
+@cache
+def _is_readable(type_: Type) -> bool:
+    """Whether the gguf package can decode the type; it says so only when it is asked to."""
+    _, block_bytes = GGML_QUANT_SIZES[type_]
+    try:
+        dequantize(np.zeros((1, block_bytes), np.uint8), type_)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def unpermute(rows: Bytes, heads: int) -> Bytes:

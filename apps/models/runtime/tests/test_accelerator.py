@@ -99,4 +99,4 @@ def test_a_containers_memory_limit_counts(tmp_path: Path, monkeypatch: pytest.Mo
     files = (tmp_path / "absent", tmp_path / "none", tmp_path / "limit")
     monkeypatch.setattr(accelerator, "CONTAINER_LIMITS", files)
 
-    assert accelerator._host_memory() == 123456789
+    assert accelerator.host_memory() == 123456789

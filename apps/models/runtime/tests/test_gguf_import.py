@@ -8,6 +8,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
+from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
 from gguf import GGMLQuantizationType as Type
 from gguf.quants import dequantize
 from mlx.utils import tree_flatten
@@ -17,11 +18,15 @@ from mlx_lm.utils import load_model
 from apps.models.runtime import accelerator, loading
 from apps.models.runtime.errors import ImportDestinationError, ModelFormatError
 from apps.models.runtime.gguf import rope
+from apps.models.runtime.gguf.config import read_shape
 from apps.models.runtime.gguf.importer import import_gguf
+from apps.models.runtime.gguf.names import map_tensors
+from apps.models.runtime.gguf.reader import read_gguf
 from apps.models.runtime.gguf.tensors import convert
-from apps.models.runtime.tests.tiny import TinyModel, write_gguf
+from apps.models.runtime.tests.tiny import LAYERS, TinyModel, write_gguf
 
 PROFILE = accelerator.prepare()
+_BY_NAME = {name: architecture for architecture, name in MODEL_ARCH_NAMES.items()}
 PROMPT = mx.array([[1, 40, 50, 60, 70, 2]])
 
 
@@ -37,7 +42,7 @@ def loaded_weights(folder: Path) -> dict[str, np.ndarray]:
     return {name: np.array(array) for name, array in tree_flatten(model.parameters())}
 
 
-@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3", "qwen3moe"])
 @pytest.mark.parametrize("type_", [Type.Q4_0, Type.Q4_1, Type.Q8_0, Type.F16, Type.F32, Type.BF16])
 def test_every_weight_survives_the_import_exactly(
     tmp_path: Path, architecture: str, type_: Type
@@ -63,7 +68,7 @@ def test_symmetric_types_are_bit_for_bit_what_gguf_dequantises(tmp_path: Path, t
         np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
-@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3", "qwen3moe"])
 @pytest.mark.parametrize("tied", [True, False])
 def test_logits_agree_with_a_model_of_the_same_weights(
     tmp_path: Path, architecture: str, tied: bool
@@ -212,11 +217,12 @@ def test_settings_of_the_configuration_come_from_the_metadata(tmp_path: Path) ->
     ("metadata", "complaint"),
     [
         ({"llama.expert_count": 8}, "mixture of experts"),
+        ({"llama.expert_shared_count": 1}, "experts that all tokens share"),
         ({"llama.attention.sliding_window": 128}, "sliding window"),
         ({"split.count": 3}, "one part of several"),
         ({"llama.rope.dimension_count": 8}, "attention heads"),
         ({"llama.rope.scaling.type": "longrope"}, "longrope"),
-        ({"tokenizer.ggml.model": "llama"}, "kind 'llama'"),
+        ({"tokenizer.ggml.model": "t5"}, "kind 't5'"),
         ({"tokenizer.ggml.pre": "never-heard-of"}, "never-heard-of"),
         ({"llama.block_count": 3}, "lacks"),
         ({"llama.block_count": 1}, "blk.1."),
@@ -283,3 +289,17 @@ def test_progress_rises_from_reading_to_the_last_weight(tmp_path: Path) -> None:
     assert heard[0] == ("reading", 0.0)
     assert weights == sorted(weights)
     assert weights[-1] == 1.0
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3", "qwen3moe"])
+def test_every_tensor_has_the_name_that_llama_cpps_converter_gives_it(
+    tmp_path: Path, architecture: str
+) -> None:
+    write_gguf(tmp_path / "tiny.gguf", TinyModel(architecture))
+    file = read_gguf(tmp_path / "tiny.gguf")
+    theirs = get_tensor_name_map(_BY_NAME[architecture], LAYERS)
+
+    for mapped in map_tensors(file, read_shape(file)):
+        # mlx-lm stacks the experts under a name of its own.
+        published = mapped.name.replace("switch_mlp", "experts")
+        assert theirs.get_name(published, (".weight", ".bias")) == mapped.source.name

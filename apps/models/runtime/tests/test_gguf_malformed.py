@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from apps.models.runtime.errors import ModelFormatError
 from apps.models.runtime.gguf.importer import import_gguf
+from apps.models.runtime.gguf.peek import peek
 from apps.models.runtime.gguf.reader import read_gguf
 from apps.models.runtime.tests.tiny import write_gguf
 
@@ -90,10 +93,10 @@ def test_random_bytes_after_the_magic_never_end_in_a_crash(noise: bytes) -> None
         (HEAD + struct.pack("<QQ", 0, 1) + string("k") + struct.pack("<I", 77), "unknown type 77"),
         (
             HEAD + struct.pack("<QQ", 0, 1) + string("k") + struct.pack("<IIQ", 9, 8, 2**60),
-            "more than the file can hold",
+            "more than any model's header has",
         ),
         (
-            HEAD + struct.pack("<QQ", 0, 1) + string("k") + struct.pack("<IIQ", 9, 10, 2**60),
+            HEAD + struct.pack("<QQ", 0, 1) + string("k") + struct.pack("<IIQ", 9, 10, 2**20),
             "ends in the middle",
         ),
         (
@@ -126,6 +129,55 @@ def test_random_bytes_after_the_magic_never_end_in_a_crash(noise: bytes) -> None
 )
 def test_a_hostile_header_is_refused_with_its_reason(content: bytes, complaint: str) -> None:
     assert complaint in outcome(content)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        struct.pack("<QQ", 2**60, 0),
+        struct.pack("<QQ", 0, 2**60),
+        struct.pack("<QQ", 0, 1) + struct.pack("<Q", 2**60),
+        struct.pack("<QQ", 0, 1) + string("k") + struct.pack("<IQ", 8, 2**60),
+        struct.pack("<QQ", 0, 1) + string("k") + struct.pack("<IIQ", 9, 0, 200_000_000),
+        struct.pack("<QQ", 0, 1) + string("k") + struct.pack("<IIQ", 9, 8, 30_000_000),
+        struct.pack("<QQ", 1, 0) + tensor("t", [2**60, 2**60]),
+    ],
+    ids=["tensors", "entries", "key", "string", "bytes", "strings", "weights"],
+)
+def test_a_file_that_claims_more_than_memory_holds_takes_none(
+    tmp_path: Path, claims: bytes
+) -> None:
+    path = tmp_path / "bad.gguf"
+    with path.open("wb") as file:
+        file.write(HEAD + claims)
+        file.truncate(2**40)  # sparse: there are bytes enough for all of it
+    tracemalloc.start()
+    try:
+        for read in (read_gguf, peek):
+            with pytest.raises(ModelFormatError) as refused:
+                read(path)
+            assert "\n" not in str(refused.value)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1_000_000
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+
+    for read in (read_gguf, peek):
+        with pytest.raises(ModelFormatError, match="not a file"):
+            read(tmp_path / "pipe.gguf")
+
+
+@given(st.binary(max_size=400))
+def test_a_peek_at_noise_ends_in_an_answer_or_one_error(noise: bytes) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "noise.gguf"
+        path.write_bytes(HEAD + noise)
+        with pytest.raises(ModelFormatError):
+            peek(path)
 
 
 def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:

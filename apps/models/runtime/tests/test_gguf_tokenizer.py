@@ -12,7 +12,8 @@ from tokenizers import Tokenizer
 from apps.models.runtime.gguf.config import read_shape
 from apps.models.runtime.gguf.pretokenizers import KNOWN
 from apps.models.runtime.gguf.reader import read_gguf
-from apps.models.runtime.gguf.tokenizer import build_tokenizer, read_vocabulary
+from apps.models.runtime.gguf.tokenizer import build_tokenizer
+from apps.models.runtime.gguf.vocabulary import read_vocabulary
 from apps.models.runtime.tests.tiny import TOKENS, TinyModel, write_gguf
 
 

@@ -6,7 +6,18 @@ import pytest
 
 from apps.models.runtime.accelerator import AcceleratorProfile
 from apps.models.runtime.errors import ModelFormatError
-from apps.models.runtime.memory import estimate
+from apps.models.runtime.headers import read_tensors
+from apps.models.runtime.memory import (
+    Estimate,
+    Shape,
+    Term,
+    TrainingPlan,
+    Weights,
+    estimate,
+    estimate_chat,
+    estimate_training,
+)
+from apps.models.runtime.memory.chat import working_bytes
 from apps.models.runtime.tests.folders import quantized, write_folder
 
 CPU = AcceleratorProfile("cpu", "test", "mkl", 2**33, None, compute_float32=True)
@@ -58,3 +69,123 @@ def test_the_total_grows_with_the_context(tmp_path: Path) -> None:
 def test_a_folder_without_a_model_has_no_estimate(tmp_path: Path) -> None:
     with pytest.raises(ModelFormatError):
         estimate(tmp_path, CPU)
+
+
+CONFIG = {
+    "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 100,
+    "torch_dtype": "bfloat16",
+}  # fmt: skip
+SHAPE = Shape.of(CONFIG)
+PLAIN = Weights(parameters=10_000, nbytes=20_000)
+PACKED = Weights(parameters=10_000, nbytes=5_625, quantized=True)
+
+
+def test_a_chat_is_the_sum_of_named_terms() -> None:
+    found = estimate_chat(SHAPE, PLAIN, CPU, 512)
+
+    assert [term.label for term in found.terms] == ["Weights", "KV cache", "Working memory"]
+    assert found.total == sum(term.nbytes for term in found.terms)
+    assert found.terms[1].nbytes == 4 * 2 * (2 * 2 * 16) * 512
+    assert all(term.how for term in found.terms)
+
+
+def test_a_load_that_takes_more_than_the_chat_is_a_term_of_its_own() -> None:
+    weights = Weights(parameters=10**7, nbytes=2 * 10**7, largest_nbytes=10**7)
+
+    found = estimate_chat(SHAPE, weights, CPU, 16)
+
+    assert found.terms[-1].label == "While loading"
+    assert found.total == 4 * 10**7 + 10**7
+
+
+def test_fused_attention_writes_no_scores_down() -> None:
+    wide = Shape.of(CONFIG | {"head_dim": 128})
+    odd = Shape.of(CONFIG | {"head_dim": 120})
+
+    def growth(shape: Shape) -> int:
+        return working_bytes(shape, GPU, context=8192, chunk=512) - working_bytes(
+            shape, GPU, context=4096, chunk=512
+        )
+
+    assert growth(odd) > 2 * 512 * 4096 * 4 > growth(wide)
+
+
+@pytest.mark.parametrize(
+    ("free", "verdict"), [(999, "too big"), (1000, "tight"), (1149, "tight"), (1150, "fits")]
+)
+def test_what_fits_leaves_room_for_the_error_of_its_estimate(free: int, verdict: str) -> None:
+    assert Estimate((Term("Weights", 1000, "counted"),)).verdict(free) == verdict
+
+
+def bytes_of(estimate: Estimate, label: str) -> int:
+    return sum(term.nbytes for term in estimate.terms if term.label == label)
+
+
+def test_only_the_layers_that_are_trained_keep_activations() -> None:
+    def kept(layers: int) -> int:
+        plan = TrainingPlan(layers=layers, checkpoint=False)
+        return bytes_of(estimate_training(SHAPE, PLAIN, GPU, plan), "Activations")
+
+    assert kept(-1) == kept(16) == 2 * kept(1)
+
+
+def test_checkpointing_keeps_less() -> None:
+    deep = Shape.of(CONFIG | {"num_hidden_layers": 12})
+    plans = [TrainingPlan(layers=-1, checkpoint=checkpoint) for checkpoint in (True, False)]
+
+    with_it, without = (estimate_training(deep, PLAIN, GPU, plan).total for plan in plans)
+
+    assert with_it < without / 2
+
+
+def test_a_full_fine_tune_trains_every_weight() -> None:
+    found = estimate_training(SHAPE, PLAIN, GPU, TrainingPlan("full"))
+
+    assert bytes_of(found, "Weights") == bytes_of(found, "Gradients") == 20_000
+    assert bytes_of(found, "Optimiser") == 40_000
+
+
+def test_qlora_packs_what_is_not_packed_yet() -> None:
+    plan = TrainingPlan("qlora")
+
+    assert bytes_of(estimate_training(SHAPE, PLAIN, CPU, plan), "Weights") == 5_625
+    assert bytes_of(estimate_training(SHAPE, PACKED, CPU, plan), "Weights") == 5_625
+
+
+def test_a_full_fine_tune_unpacks_what_is_packed() -> None:
+    found = estimate_training(SHAPE, PACKED, GPU, TrainingPlan("full"))
+
+    assert bytes_of(found, "Weights") == 20_000
+
+
+def test_the_hubs_counts_by_type_tell_weights_from_scales() -> None:
+    config = CONFIG | {"quantization": {"group_size": 64, "bits": 4}}
+    words, scales = 64_000 // 8, 2 * 64_000 // 64
+
+    found = Weights.of_counts({"U32": words, "BF16": scales + 100}, config)
+
+    assert found == Weights(64_100, 4 * words + 2 * (scales + 100), quantized=True)
+
+
+def test_eight_bit_floats_are_widened_when_they_are_read() -> None:
+    assert Weights.of_counts({"F8_E4M3": 100, "BF16": 10}, CONFIG).nbytes == 220
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [(CONFIG, 9000), (CONFIG | {"torch_dtype": "float32"}, 4500),
+     (CONFIG | {"quantization": {"group_size": 64, "bits": 4}}, 32_000)],
+)  # fmt: skip
+def test_a_files_size_and_its_type_give_the_parameters(
+    config: dict[str, object], parameters: int
+) -> None:
+    assert Weights.of_bytes(18_000, config).parameters == parameters
+
+
+def test_a_vision_towers_weights_stay_in_their_file(tmp_path: Path) -> None:
+    tensors = {"vision_tower.x": ("BF16", [50]), "norm.weight": ("BF16", [64])}
+
+    folder = write_folder(tmp_path, tensors)
+
+    assert Weights.of_tensors(read_tensors(folder), CONFIG).parameters == 64

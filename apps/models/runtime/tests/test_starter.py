@@ -55,7 +55,10 @@ def test_its_facts_are_those_of_smollm2(folder: Path) -> None:
         context_length=8192,
         kind="chat",
         knows_tools=False,
+        reasons=False,
         license="apache-2.0",
+        base_repo_id="",
+        recommended={},
     )
 
 

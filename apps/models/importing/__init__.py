@@ -1,0 +1,1 @@
+"""Bringing a model that lies on this machine, or comes from a browser, into the registry."""

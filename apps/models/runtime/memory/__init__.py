@@ -1,0 +1,35 @@
+"""How much memory a model takes, before any of it is read. Imports no MLX.
+
+layers.py    config.json to what each layer keeps and computes
+weights.py   how large the weights are, from headers, counts by type, or bytes alone
+chat.py      weights + KV cache + working memory
+training.py  weights + adapters + gradients + optimiser + activations
+folder.py    what the engine's model pool reserves for a model folder
+terms.py     the sum, its terms in words, and whether it fits
+
+Every term is counted from what mlx-lm's models really keep, and checked against the
+measured peak of real loads: `python -m benchmarks fit`.
+"""
+
+from apps.models.runtime.memory.chat import estimate_chat
+from apps.models.runtime.memory.folder import MemoryEstimate, estimate
+from apps.models.runtime.memory.layers import Layer, Shape
+from apps.models.runtime.memory.terms import ERROR_BOUND, Device, Estimate, Term, Verdict
+from apps.models.runtime.memory.training import TrainingPlan, estimate_training
+from apps.models.runtime.memory.weights import Weights
+
+__all__ = [
+    "ERROR_BOUND",
+    "Device",
+    "Estimate",
+    "Layer",
+    "MemoryEstimate",
+    "Shape",
+    "Term",
+    "TrainingPlan",
+    "Verdict",
+    "Weights",
+    "estimate",
+    "estimate_chat",
+    "estimate_training",
+]
