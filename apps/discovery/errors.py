@@ -9,6 +9,7 @@
     │   ├── LicenceNotAccepted  the token's owner has not asked for access
     │   ├── AccessPending       asked, and the authors have not answered
     │   └── AccessDenied        the authors said no, or the token lacks the right
+    ├── RequestRefused        the hub makes no sense of a cursor or a revision
     ├── NoUsableWeights       nothing in it that MLX can load
     ├── HubUnreachable        no answer, or none that makes sense
     ├── NotEnoughDisk         the files would not fit
@@ -57,12 +58,27 @@ class AccessDenied(AccessRefused):
     """Access was asked for and refused, or the token does not reach that far."""
 
 
+class RequestRefused(DiscoveryError):
+    """The hub can't read what was asked: a cursor or a revision that it never gave out."""
+
+
 class NoUsableWeights(DiscoveryError):
     """The repository holds no weights in a format that MLX loads."""
 
 
 class HubUnreachable(DiscoveryError):
-    """The hub gave no answer in time, or one that is not a hub's; trying again may help."""
+    """The hub gave no answer in time, or one that is not a hub's.
+
+    ``passing``: whether trying again by itself may help. ``retry_after``: seconds
+    until the hub wants to be asked again, where it said so.
+    """
+
+    def __init__(
+        self, message: str, *, passing: bool = True, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.passing = passing
+        self.retry_after = retry_after
 
 
 class NotEnoughDisk(DiscoveryError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -53,14 +53,18 @@ class RemoteFile:
         """Where it grows. By content, so that no other revision's bytes are continued."""
         return f".{self.checksum}.part"
 
-    def is_content_of(self, path: Path) -> bool:
-        """Whether ``path`` holds this file, whole and undamaged. Reads all of it."""
+    def is_content_of(self, path: Path, told: Callable[[int], None] = lambda read: None) -> bool:
+        """Whether ``path`` holds this file, whole and undamaged. Reads all of it.
+
+        ``told`` is called with the number of bytes read so far.
+        """
         if not path.is_file() or path.stat().st_size != self.size:
             return False
         digest = hashlib.sha256() if len(self.checksum) == 64 else _git_blob(self.size)
         with path.open("rb") as stream:
             while chunk := stream.read(1024 * 1024):
                 digest.update(chunk)
+                told(stream.tell())
         return digest.hexdigest() == self.checksum
 
 

@@ -7,9 +7,16 @@ import pytest
 from huggingface_hub import close_session, constants
 from pytest_django.fixtures import Settings
 
-from apps.discovery import hub, services
+from apps.discovery import hub
+from apps.discovery.downloads import place, tasks, watching
+from apps.discovery.hub import transfer
+from apps.discovery.tests.catalogue import stock
+from apps.discovery.tests.hub_search import Catalogue
 from apps.discovery.tests.hub_server import HubServer
 from apps.inference.engine.tests.tiny import write_tiny_model
+from apps.inference.tests.conftest import call
+
+__all__ = ["call"]
 
 REPO = "acme/Tiny-Llama"
 
@@ -24,7 +31,7 @@ def hub_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubS
     monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(tmp_path / "no-tokens"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     # Small enough that the tiny model's weights come in many pieces.
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
+    monkeypatch.setattr(transfer, "PIECE", 4096)
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 5)
     close_session()
     with HubServer() as server:
@@ -34,14 +41,8 @@ def hub_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubS
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library tries again at once instead of after a second."""
-
-    class Clock:
-        @staticmethod
-        def sleep(seconds: float) -> None:
-            """Over already."""
-
-    monkeypatch.setattr("huggingface_hub.file_download.time", Clock)
+    """A broken transfer is tried again at once instead of after a second."""
+    monkeypatch.setattr(watching, "FIRST_WAIT", 0.0)
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +87,23 @@ def models_dir(hub_server: HubServer, tmp_path: Path, settings: Settings) -> Pat
     return folder
 
 
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One entry for each time that the worker, which does not run here, was woken up."""
+    calls: list[None] = []
+    monkeypatch.setattr(tasks, "work_off_downloads", lambda: calls.append(None))
+    return calls
+
+
 @pytest.fixture(autouse=True)
 def small_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk of the machine that runs the tests decides nothing."""
-    monkeypatch.setattr(services, "FREE_FLOOR_BYTES", 0)
+    monkeypatch.setattr(place, "FREE_FLOOR_BYTES", 0)
+
+
+@pytest.fixture
+def catalogue(hub_server: HubServer, models_dir: Path, settings: Settings) -> Catalogue:
+    """The hub of the settings finds models; what it answers is kept for this test alone."""
+    hub_answers = {"hub": settings.CACHES["hub"] | {"LOCATION": models_dir.parent / "answers"}}
+    settings.CACHES = settings.CACHES | hub_answers
+    return stock(Catalogue(hub_server))

@@ -1,16 +1,21 @@
 """A small Hugging Face Hub on the loopback, for the real client library.
 
-It speaks the part of the wire format that a download uses: a repository's
-listing, files with ranges, large files redirected to another host, refusals
-with ``X-Error-Code`` and ``X-Error-Message``.
+It speaks the wire format of what the hub uses of it: a repository's information and
+tree, files with ranges, large files redirected to another host with their LFS and Xet
+headers, refusals with ``X-Error-Code`` and ``X-Error-Message``; and it misbehaves on
+demand: slow, broken off, damaged, busy.
 
     with HubServer() as hub:
         hub.add("acme/tiny", {"config.json": b"{}"})
         hub.gate("acme/tiny", status=403, message="...")
+        hub.fail("config.json", Failure(429, {"Retry-After": "1"}))
         with hub.cut_off("model.safetensors", after=1000): ...
 
+Other modules add addresses of their own: ``hub.routes`` holds patterns and functions
+that take the ``Exchange`` and the match.
+
 Written after https://huggingface.co/docs/hub/api and the answers that
-huggingface_hub's own tests and ``hf_raise_for_status`` expect.
+huggingface_hub's own tests, ``hf_raise_for_status`` and ``get_hf_file_metadata`` expect.
 """
 
 from __future__ import annotations
@@ -20,18 +25,24 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 LARGE = 20_000
 """Bytes from which a file counts as one kept in LFS, and is served by the other host."""
 
-_INFO = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)(?:/revision/(?P<revision>.+))?")
-_FILE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<name>.+)")
+THROTTLED_PIECE = 2_000
+"""Bytes that a slow answer sends at once."""
+
+_REPO = r"(?P<repo>[^/]+/[^/]+)"
+_INFO = re.compile(rf"/api/models/{_REPO}(?:/revision/(?P<revision>.+))?")
+_TREE = re.compile(rf"/api/models/{_REPO}/tree/(?P<revision>[^/]+)")
+_FILE = re.compile(rf"/{_REPO}/resolve/(?P<revision>[^/]+)/(?P<name>.+)")
 _BLOB = re.compile(r"/blobs/(?P<checksum>[0-9a-f]{64})/(?P<name>.+)")
 
 
@@ -43,6 +54,15 @@ class Seen:
     path: str
     host: str
     token: str | None
+    query: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An answer instead of a file's content."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -50,32 +70,50 @@ class Repo:
     files: dict[str, bytes]
     commit: str
     gate: tuple[int, str] | None = None
+    private_to: str | None = None
+    """The token that may see it; None: it is public."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """More of what the information about it says."""
+
+
+Route = tuple[re.Pattern[str], Callable[["Exchange", "re.Match[str]"], None]]
 
 
 @dataclass
 class HubServer:
     repos: dict[str, Repo] = field(default_factory=dict)
+    routes: list[Route] = field(default_factory=list)
     requests: list[Seen] = field(default_factory=list)
     served: list[tuple[str, int]] = field(default_factory=list)
     """Name and first byte of every content sent, in order."""
     broken_info: tuple[int, bytes] | None = None
     """Status and body to answer every listing with."""
     rejected_token: str | None = None
+    xet: bool = False
+    """Whether large files are offered from Xet storage, as most of the hub's are."""
     cut: dict[str, int] = field(default_factory=dict)
     """Files whose body ends after so many bytes, without a farewell."""
     hold: dict[str, tuple[int, threading.Event]] = field(default_factory=dict)
     """Files whose body pauses after so many bytes until the event is set."""
     forged: dict[str, bytes] = field(default_factory=dict)
     """Files that are served with another content than listed."""
+    failures: dict[str, list[Failure]] = field(default_factory=dict)
+    """What the next requests for these files are answered with, in order."""
+    bytes_per_second: float | None = None
+    """How fast each content is sent; None: as fast as it goes."""
+    ranges: bool = True
+    """Whether a request for a part of a file is answered with that part."""
 
     def __enter__(self) -> HubServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = False
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stopped.set()
         for _after, released in self.hold.values():
             released.set()
         self._server.shutdown()
@@ -94,14 +132,22 @@ class HubServer:
     def other_host(self) -> str:
         return f"http://localhost:{self.port}"
 
-    def add(self, repo_id: str, files: dict[str, bytes]) -> Repo:
+    @property
+    def stopped(self) -> bool:
+        return self._stopped.is_set()
+
+    def add(self, repo_id: str, files: dict[str, bytes], **facts: Any) -> Repo:
         """A repository whose commit follows from its contents."""
         content = b"".join(name.encode() + files[name] for name in sorted(files))
-        self.repos[repo_id] = Repo(files, hashlib.sha1(content).hexdigest())
+        self.repos[repo_id] = Repo(files, hashlib.sha1(content).hexdigest(), facts=facts)
         return self.repos[repo_id]
 
     def gate(self, repo_id: str, *, status: int, message: str) -> None:
         self.repos[repo_id].gate = (status, message)
+
+    def fail(self, name: str, *failures: Failure) -> None:
+        """Answer the next requests for a file with these."""
+        self.failures.setdefault(name, []).extend(failures)
 
     @contextmanager
     def cut_off(self, name: str, *, after: int) -> Iterator[None]:
@@ -119,118 +165,198 @@ class HubServer:
         return [start for served, start in self.served if served == name]
 
 
-def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Handler):
-        server_state = hub
+def _handler(hub: HubServer) -> type[Exchange]:
+    class Handler(Exchange):
+        hub_server = hub
 
     return Handler
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server_state: HubServer
+class Exchange(BaseHTTPRequestHandler):
+    """One request and its answer."""
+
+    hub_server: HubServer
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet: the tests read ``requests``."""
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
-        hub, path = self.server_state, unquote(urlsplit(self.path).path)
-        token = self.headers.get("Authorization")
-        seen = Seen("GET", path, self.headers["Host"], token)
-        hub.requests.append(seen)
-        if token and token == f"Bearer {hub.rejected_token}":
-            self._refuse(401, None, "Invalid credentials in Authorization header")
-        elif found := _INFO.fullmatch(path):
-            self._info(found["repo"], found["revision"])
-        elif found := _FILE.fullmatch(path):
-            self._file(found["repo"], found["revision"], found["name"])
-        elif found := _BLOB.fullmatch(path):
-            self._blob(found["checksum"], found["name"])
-        else:
-            self._refuse(404, None, "Not found")
-
-    def _info(self, repo_id: str, revision: str | None) -> None:
-        hub = self.server_state
-        if hub.broken_info:
-            status, body = hub.broken_info
-            self._send(status, body, {"Content-Type": "text/html"})
+        hub = self.hub_server
+        address = urlsplit(self.path)
+        path = unquote(address.path)
+        self.query = parse_qs(address.query)
+        self.token = self.headers.get("Authorization", "").removeprefix("Bearer ") or None
+        header = self.headers.get("Authorization")
+        hub.requests.append(Seen(self.command, path, self.headers["Host"], header, self.query))
+        if self.token and self.token == hub.rejected_token:
+            self.refuse(401, None, "Invalid credentials in Authorization header")
             return
-        repo = hub.repos.get(repo_id)
-        if repo is None:
-            self._refuse(401, "RepoNotFound", "Invalid username or password.")
-        elif revision not in (None, "main", repo.commit):
-            self._refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        else:
-            siblings = [_sibling(name, content) for name, content in repo.files.items()]
-            answer = {
-                "id": repo_id,
-                "sha": repo.commit,
-                "private": False,
-                "gated": "auto" if repo.gate else False,
-                "siblings": siblings,
-            }
-            self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
+        for pattern, answer in (*hub.routes, *_ROUTES):
+            if found := pattern.fullmatch(path):
+                answer(self, found)
+                return
+        self.refuse(404, None, "Not found")
 
-    def _file(self, repo_id: str, revision: str, name: str) -> None:
-        repo = self.server_state.repos.get(repo_id)
-        if repo is None:
-            self._refuse(401, "RepoNotFound", "Invalid username or password.")
-        elif repo.gate:
-            self._refuse(repo.gate[0], "GatedRepo", repo.gate[1])
-        elif revision != repo.commit or name not in repo.files:
-            self._refuse(404, "EntryNotFound", "Entry not found")
-        elif len(content := repo.files[name]) >= LARGE:
-            location = f"{self.server_state.other_host}/blobs/{_sha256(content)}/{name}"
-            self._send(302, b"", {"Location": location, "X-Repo-Commit": repo.commit})
-        else:
-            headers = {"X-Repo-Commit": repo.commit, "ETag": f'"{_git_sha1(content)}"'}
-            self._content(name, content, headers)
+    def visible(self, repo_id: str) -> Repo | None:
+        """The repository, if this caller may know of it; else the answer is sent."""
+        repo = self.hub_server.repos.get(repo_id)
+        if repo is None or repo.private_to not in (None, self.token):
+            self.refuse(401, "RepoNotFound", "Invalid username or password.")
+            return None
+        return repo
 
-    def _blob(self, checksum: str, name: str) -> None:
-        for repo in self.server_state.repos.values():
-            for content in repo.files.values():
-                if _sha256(content) == checksum:
-                    self._content(name, content, {"ETag": f'"{checksum}"'})
-                    return
-        self._refuse(404, None, "Not found")
+    def json(self, answer: object, headers: dict[str, str] | None = None) -> None:
+        body = json.dumps(answer).encode()
+        self.send(200, body, {"Content-Type": "application/json", **(headers or {})})
 
-    def _content(self, name: str, content: bytes, headers: dict[str, str]) -> None:
-        hub = self.server_state
-        content = hub.forged.get(name, content)
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        start, status = 0, 200
-        if asked:
-            start, status = int(asked[1]), 206
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        hub.served.append((name, start))
-        self.send_response(status)
-        for key, value in headers.items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        if name in hub.cut:
-            self.wfile.write(content[start : hub.cut[name]])
-        elif name in hub.hold:
-            after, released = hub.hold[name]
-            self.wfile.write(content[start:after])
-            self.wfile.flush()
-            released.wait(30)
-        else:
-            self.wfile.write(content[start:])
-        self.close_connection = True
-
-    def _refuse(self, status: int, code: str | None, message: str) -> None:
+    def refuse(self, status: int, code: str | None, message: str) -> None:
         headers = {"X-Error-Message": message}
         if code:
             headers["X-Error-Code"] = code
-        self._send(status, json.dumps({"error": message}).encode(), headers)
+        self.send(status, json.dumps({"error": message}).encode(), headers)
 
-    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+    def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def content(self, name: str, content: bytes, headers: dict[str, str]) -> None:
+        """A file's bytes, from where the request wants them, as well or badly as the hub is set."""
+        hub = self.hub_server
+        if failures := hub.failures.get(name):
+            failure = failures.pop(0)
+            self.send(failure.status, b"", failure.headers)
+            return
+        content = hub.forged.get(name, content)
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        start, status = 0, 200
+        if asked and hub.ranges:
+            start, status = int(asked[1]), 206
+            if start >= len(content):
+                self.send(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+                return
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self.close_connection = True
+        if self.command != "HEAD":
+            hub.served.append((name, start))
+            self._body(name, content, start)
+
+    def _body(self, name: str, content: bytes, start: int) -> None:
+        hub = self.hub_server
+        if name in hub.cut:
+            self._write(content[start : hub.cut[name]])
+        elif name in hub.hold:
+            after, released = hub.hold[name]
+            self._write(content[start:after])
+            self.wfile.flush()
+            released.wait(30)
+        else:
+            self._write(content[start:])
+
+    def _write(self, content: bytes) -> None:
+        hub = self.hub_server
+        try:
+            if hub.bytes_per_second is None:
+                self.wfile.write(content)
+                return
+            for at in range(0, len(content), THROTTLED_PIECE):
+                if hub.stopped:
+                    return
+                self.wfile.write(content[at : at + THROTTLED_PIECE])
+                time.sleep(THROTTLED_PIECE / hub.bytes_per_second)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the client went away, as killed ones do
+
+
+def _info(exchange: Exchange, asked: re.Match[str]) -> None:
+    hub = exchange.hub_server
+    if hub.broken_info:
+        status, body = hub.broken_info
+        exchange.send(status, body, {"Content-Type": "text/html"})
+        return
+    repo = exchange.visible(asked["repo"])
+    if repo is None:
+        return
+    if asked["revision"] not in (None, "main", repo.commit):
+        exchange.refuse(404, "RevisionNotFound", f"Invalid rev id: {asked['revision']}")
+        return
+    with_sizes = "blobs" in exchange.query
+    exchange.json(
+        {
+            "id": asked["repo"],
+            "sha": repo.commit,
+            "private": repo.private_to is not None,
+            "gated": "auto" if repo.gate else False,
+            "siblings": [
+                _sibling(name, content) if with_sizes else {"rfilename": name}
+                for name, content in repo.files.items()
+            ],
+            **repo.facts,
+        }
+    )
+
+
+def _tree(exchange: Exchange, asked: re.Match[str]) -> None:
+    repo = exchange.visible(asked["repo"])
+    if repo is None:
+        return
+    if asked["revision"] not in ("main", repo.commit):
+        exchange.refuse(404, "RevisionNotFound", f"Invalid rev id: {asked['revision']}")
+        return
+    exchange.json([_entry(name, content) for name, content in repo.files.items()])
+
+
+def _file(exchange: Exchange, asked: re.Match[str]) -> None:
+    hub, name = exchange.hub_server, asked["name"]
+    repo = exchange.visible(asked["repo"])
+    if repo is None:
+        return
+    if repo.gate:
+        exchange.refuse(repo.gate[0], "GatedRepo", repo.gate[1])
+        return
+    if asked["revision"] not in (repo.commit, "main") or name not in repo.files:
+        exchange.refuse(404, "EntryNotFound", "Entry not found")
+        return
+    content = repo.files[name]
+    headers = {"X-Repo-Commit": repo.commit}
+    if len(content) < LARGE:
+        exchange.content(name, content, headers | {"ETag": f'"{_git_sha1(content)}"'})
+        return
+    checksum = _sha256(content)
+    headers |= {
+        "Location": f"{hub.other_host}/blobs/{checksum}/{name}",
+        "X-Linked-ETag": f'"{checksum}"',
+        "X-Linked-Size": str(len(content)),
+    }
+    if hub.xet:
+        token = f"{hub.endpoint}/api/models/{asked['repo']}/xet-read-token/{repo.commit}"
+        headers |= {"X-Xet-Hash": checksum, "Link": f'<{token}>; rel="xet-auth"'}
+    exchange.send(302, b"", headers)
+
+
+def _blob(exchange: Exchange, asked: re.Match[str]) -> None:
+    for repo in exchange.hub_server.repos.values():
+        for content in repo.files.values():
+            if _sha256(content) == asked["checksum"]:
+                exchange.content(asked["name"], content, {"ETag": f'"{asked["checksum"]}"'})
+                return
+    exchange.refuse(404, None, "Not found")
+
+
+_ROUTES: tuple[Route, ...] = ((_TREE, _tree), (_INFO, _info), (_FILE, _file), (_BLOB, _blob))
 
 
 def closed_port() -> int:
@@ -245,6 +371,13 @@ def _sibling(name: str, content: bytes) -> dict[str, Any]:
     if len(content) >= LARGE:
         entry["lfs"] = {"sha256": _sha256(content), "size": len(content), "pointerSize": 135}
     return entry
+
+
+def _entry(name: str, content: bytes) -> dict[str, Any]:
+    entry = {"type": "file", "path": name, "size": len(content), "oid": _git_sha1(content)}
+    if len(content) < LARGE:
+        return entry
+    return entry | {"lfs": {"oid": _sha256(content), "size": len(content), "pointerSize": 135}}
 
 
 def _sha256(content: bytes) -> str:

@@ -11,14 +11,14 @@ import pytest
 from huggingface_hub import constants
 
 from apps.discovery import errors, hub
-from apps.discovery.snapshot import RemoteFile, Snapshot
+from apps.discovery.snapshot import Snapshot
 from apps.discovery.tests.conftest import KEPT, REPO
-from apps.discovery.tests.hub_server import HubServer, closed_port
+from apps.discovery.tests.hub_server import Failure, HubServer, closed_port
 
 WEIGHTS = "model.safetensors"
 
 
-def ignore(file: RemoteFile, done: int) -> None:
+def ignore(step: hub.Step) -> None:
     """Progress that nobody watches."""
 
 
@@ -149,33 +149,112 @@ def test_progress_only_grows_and_ends_at_the_total(
     snapshot: Snapshot, access: hub.Access, folder: Path
 ) -> None:
     counts: list[int] = []
-    hub.download(snapshot, folder, access, lambda file, done: counts.append(done))
+    hub.download(snapshot, folder, access, lambda step: counts.append(step.done))
 
     assert counts == sorted(counts)
     assert counts[-1] == snapshot.size_bytes
     assert len(set(counts)) > 10  # the weights come in pieces
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_body_that_breaks_off_is_continued_in_the_same_call(
+def test_a_body_that_breaks_off_is_continued_where_the_caller_tries_again(
     snapshot: Snapshot, access: hub.Access, folder: Path, hub_server: HubServer
 ) -> None:
-    before = snapshot.size_bytes - snapshot.files[-1].size
+    setbacks: list[tuple[str, bool]] = []
 
-    def heal(file: RemoteFile, done: int) -> None:
-        if done > before:  # the first bytes of a body that will break off are here
-            hub_server.cut.clear()
+    def heal(error: errors.DiscoveryError, advanced: bool) -> None:
+        setbacks.append((type(error).__name__, advanced))
+        hub_server.cut.clear()
 
     hub_server.cut[WEIGHTS] = 50_000
-    hub.download(snapshot, folder, access, heal)
+    hub.download(snapshot, folder, access, ignore, heal)
 
+    assert setbacks == [("HubUnreachable", True)]
     first, second = hub_server.starts(WEIGHTS)
     assert first == 0
     assert 40_000 < second <= 50_000
     assert snapshot.missing_bytes(folder) == 0
 
 
-@pytest.mark.usefixtures("impatient")
+def test_what_came_over_the_network_is_told_apart_from_what_was_here(
+    snapshot: Snapshot, access: hub.Access, folder: Path
+) -> None:
+    hub.download(snapshot, folder, access, ignore)
+    (folder / "config.json").unlink()
+    steps: list[hub.Step] = []
+
+    hub.download(snapshot, folder, access, steps.append)
+
+    assert steps[-1].done == snapshot.size_bytes
+    assert steps[-1].received == snapshot.files[0].size
+    assert [step.file.name for step in steps if not step.received] == ["config.json"]
+
+
+def test_a_server_without_ranges_sends_the_file_anew(
+    snapshot: Snapshot, access: hub.Access, folder: Path, hub_server: HubServer
+) -> None:
+    (folder / snapshot.files[-1].part_name).write_bytes(b"whatever came before")
+    hub_server.ranges = False
+
+    hub.download(snapshot, folder, access, ignore)
+
+    assert snapshot.files[-1].is_content_of(folder / WEIGHTS)
+
+
+def test_more_bytes_than_promised_are_not_taken(
+    snapshot: Snapshot, access: hub.Access, folder: Path, hub_server: HubServer
+) -> None:
+    size = snapshot.files[-1].size
+    hub_server.forged[WEIGHTS] = bytes(10 * size)
+
+    with pytest.raises(errors.DownloadDamaged):
+        hub.download(snapshot, folder, access, ignore)
+
+    assert sum(path.stat().st_size for path in folder.glob(".*.part")) <= size
+
+
+def test_files_kept_in_xet_storage_come_by_the_plain_way(
+    snapshot: Snapshot, access: hub.Access, folder: Path, hub_server: HubServer
+) -> None:
+    hub_server.xet = True
+
+    hub.download(snapshot, folder, access, ignore)
+
+    assert snapshot.missing_bytes(folder) == 0
+    assert not [seen.path for seen in hub_server.requests if "xet" in seen.path]
+
+
+@pytest.mark.parametrize(
+    ("failure", "passing", "retry_after"),
+    [
+        (Failure(500), True, None),
+        (Failure(503, {"Retry-After": "7"}), True, 7.0),
+        (Failure(429, {"Retry-After": "120"}), True, 120.0),
+        (Failure(429, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), True, None),
+        (Failure(410), False, None),
+    ],
+)
+def test_a_failure_says_whether_and_when_to_try_again(
+    failure: Failure, passing: bool, retry_after: float | None,
+    snapshot: Snapshot, access: hub.Access, folder: Path, hub_server: HubServer,
+) -> None:  # fmt: skip
+    hub_server.fail(WEIGHTS, failure)
+
+    with pytest.raises(errors.HubUnreachable, match=f"status {failure.status}") as raised:
+        hub.download(snapshot, folder, access, ignore)
+
+    assert (raised.value.passing, raised.value.retry_after) == (passing, retry_after)
+
+
+def test_a_private_repository_is_not_there_without_its_token(
+    tiny: dict[str, bytes], hub_server: HubServer
+) -> None:
+    hub_server.repos[REPO].private_to = "hf_mine"
+    with pytest.raises(errors.RepoNotFound, match="set HF_TOKEN"):
+        hub.find(REPO, None, hub.Access(hub_server.endpoint))
+
+    assert hub.find(REPO, None, hub.Access(hub_server.endpoint, "hf_mine")).is_model
+
+
 def test_a_connection_that_keeps_breaking_leaves_what_arrived_for_the_next_call(
     snapshot: Snapshot, access: hub.Access, folder: Path, hub_server: HubServer
 ) -> None:
@@ -197,12 +276,12 @@ def test_a_connection_that_keeps_breaking_leaves_what_arrived_for_the_next_call(
 CHILD = """
 import sys
 from pathlib import Path
-from huggingface_hub import constants
 from apps.discovery import hub
-constants.DOWNLOAD_CHUNK_SIZE = 4096
+from apps.discovery.hub import transfer
+transfer.PIECE = 4096
 access = hub.Access(endpoint=sys.argv[1])
 snapshot = hub.find(sys.argv[2], None, access)
-hub.download(snapshot, Path(sys.argv[3]), access, lambda file, done: print(done, flush=True))
+hub.download(snapshot, Path(sys.argv[3]), access, lambda step: print(step.done, flush=True))
 """
 
 
@@ -270,7 +349,7 @@ def test_a_full_disk_is_named(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(hub, "http_get", full)
+    monkeypatch.setattr("apps.discovery.hub.transfer.get_session", full)
     with pytest.raises(errors.NotEnoughDisk, match="disk is full"):
         hub.download(snapshot, folder, access, ignore)
 

@@ -1,0 +1,1 @@
+"""Bringing models here: the queue of downloads, and the work on each."""
