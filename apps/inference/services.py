@@ -98,6 +98,7 @@ def spec_for(model: LocalModel) -> ModelSpec:
         digest=model.digest,
         ttl_seconds=None if ttl is None else ttl * 60,
         pinned=model.pinned,
+        context_limit=model.context_limit,
         draft=DraftSpec(name=draft.slug, path=draft.path, digest=draft.digest) if draft else None,
     )
 

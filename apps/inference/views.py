@@ -17,9 +17,10 @@ from django_htmx.middleware import HtmxDetails
 
 from apps.inference.client import EngineError
 from apps.inference.engine.protocol import Ok, UnloadModel
+from apps.inference.fits import fits_of
 from apps.inference.loads import model_loads
 from apps.inference.model_states import model_states
-from apps.inference.services import attentive_engine, engine, spec_for
+from apps.inference.services import attentive_engine, engine, evict, spec_for
 from apps.inference.snapshot import look_at_engine
 from apps.models.models import LocalModel
 
@@ -45,6 +46,26 @@ def loaded(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_object_or_404(LocalModel, slug=slug)
     (state,) = model_states([model], look_at_engine(), model_loads)
     return render(request, "inference/model_loaded.html", {"state": state})
+
+
+@require_safe
+def fits(request: HttpRequest, slug: str) -> HttpResponse:
+    """Whether the model fits this machine, for chat and for training."""
+    model = get_object_or_404(LocalModel, slug=slug)
+    context = {"fits": fits_of(model), "embeds": model.embeds}
+    return render(request, "inference/model_fits.html", context)
+
+
+@require_POST
+def clear_cache(request: HttpRequest) -> HttpResponse:
+    """Drops every cached prompt, in memory and on disk."""
+    try:
+        dropped = evict(entry_id=None)
+    except EngineError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, f"The prompt cache is empty: {dropped} prompts were dropped.")
+    return redirect("models:disk")
 
 
 @require_POST

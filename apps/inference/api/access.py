@@ -15,7 +15,7 @@ import logging
 import threading
 from asyncio import iscoroutinefunction
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction, sync_to_async
@@ -29,6 +29,7 @@ from django.utils import timezone
 from apps.inference.api.boundary import API_APP_NAME, problem_response
 from apps.inference.api.errors import problem_of
 from apps.inference.api.lifetime import ends_with_request
+from apps.inference.api.messages.errors import speaks_anthropic
 from apps.inference.keys.budget import Budget, Budgets
 from apps.inference.keys.caller import OWNER, set_caller
 from apps.inference.keys.errors import CallRefused, KeyMissing, LimitReached, ScopeMissing
@@ -222,15 +223,24 @@ def _told(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         visit.tally.endpoint = ""  # no route took it
     for what, budget in (("requests", visit.budgets.requests), ("tokens", visit.budgets.tokens)):
         if budget is not None:
-            _tell_budget(response, what, budget)
+            tell = _tell_anthropic if speaks_anthropic(request.path) else _tell_openai
+            tell(response, what, budget)
     return response
 
 
-def _tell_budget(response: HttpResponseBase, what: str, budget: Budget) -> None:
-    """As OpenAI does. https://platform.openai.com/docs/guides/rate-limits"""
+def _tell_openai(response: HttpResponseBase, what: str, budget: Budget) -> None:
+    """https://platform.openai.com/docs/guides/rate-limits"""
     response[f"x-ratelimit-limit-{what}"] = str(budget.limit)
     response[f"x-ratelimit-remaining-{what}"] = str(budget.remaining)
     response[f"x-ratelimit-reset-{what}"] = f"{budget.reset:.3f}s"
+
+
+def _tell_anthropic(response: HttpResponseBase, what: str, budget: Budget) -> None:
+    """https://docs.anthropic.com/en/api/rate-limits#response-headers"""
+    full = timezone.now() + timedelta(seconds=budget.reset)
+    response[f"anthropic-ratelimit-{what}-limit"] = str(budget.limit)
+    response[f"anthropic-ratelimit-{what}-remaining"] = str(budget.remaining)
+    response[f"anthropic-ratelimit-{what}-reset"] = f"{full.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _given_key(request: HttpRequest) -> str:

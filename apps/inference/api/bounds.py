@@ -7,7 +7,7 @@ complex a schema, a pattern or a grammar may be, the engine says, which compiles
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 from django.conf import settings
 
@@ -49,6 +49,17 @@ def check_bounds(requests: Sequence[Generate]) -> None:
                 "are taken.",
                 param="stop",
             )
+
+
+def check_size(texts: Sequence[Sized], *, param: str) -> None:
+    """For texts, or their tokens, that are worked on one by one. Raises OutOfBounds."""
+    size, most = sum(map(len, texts)), settings.HUB.max_prompt_characters
+    if size > most:
+        raise OutOfBounds(
+            f"The texts have {size:,} characters; at most {most:,} are taken at once. Send them "
+            "in several requests, or raise MLXHUB_MAX_PROMPT_CHARACTERS.",
+            param=param,
+        )
 
 
 def _check_messages(request: Generate) -> None:

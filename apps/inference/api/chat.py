@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from apps.inference.api.schemas.chat_request import ChatCompletionRequest, ChatMessage
 from apps.inference.api.schemas.tools import engine_choice
+from apps.inference.defaults import with_defaults
 from apps.inference.engine.protocol import Generate, Grammar, Message, Sampling
 from apps.inference.services import NamedModel
 
@@ -33,7 +34,7 @@ class ChatCall:
 
 def chat_call(payload: ChatCompletionRequest, model: NamedModel, *, client: str) -> ChatCall:
     """The request for ``model``; ``client`` names the caller for fair queueing."""
-    first = Generate(
+    request = Generate(
         model=model.spec,
         adapter=model.adapter_spec,
         messages=tuple(engine_message(each) for each in payload.messages),
@@ -46,6 +47,7 @@ def chat_call(payload: ChatCompletionRequest, model: NamedModel, *, client: str)
         deadline_seconds=payload.deadline_seconds,
         cache_salt=payload.cache_salt or "",
     )
+    first = with_defaults(request, model.model)
     options = payload.stream_options
     return ChatCall(
         tuple(variant(first, index) for index in range(payload.n or 1)),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from apps.inference.api.chat import variant
 from apps.inference.api.schemas.completion_request import CompletionRequest
+from apps.inference.defaults import with_defaults
 from apps.inference.engine.protocol import Generate
 from apps.inference.services import NamedModel
 
@@ -56,7 +57,7 @@ def _request(
     payload: CompletionRequest, model: NamedModel, prompt: str | tuple[int, ...], client: str
 ) -> Generate:
     structured = payload.structured_outputs
-    return Generate(
+    request = Generate(
         model=model.spec,
         adapter=model.adapter_spec,
         prompt=prompt,
@@ -74,6 +75,7 @@ def _request(
         deadline_seconds=payload.deadline_seconds,
         cache_salt=payload.cache_salt or "",
     )
+    return with_defaults(request, model.model)
 
 
 def _echoed(payload: CompletionRequest, prompt: str | tuple[int, ...]) -> str | None:

@@ -20,12 +20,16 @@ METHODS = "GET, POST, DELETE"
 
 PREFLIGHT_SECONDS = 600
 
+_BUDGETS = [
+    (what, told) for what in ("requests", "tokens") for told in ("limit", "remaining", "reset")
+]
+
 EXPOSED = ", ".join(
     (
         "Retry-After",
         "X-MLXHub-Response-Cache",
-        *(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")),
-        *(f"x-ratelimit-{what}-tokens" for what in ("limit", "remaining", "reset")),
+        *(f"x-ratelimit-{told}-{what}" for what, told in _BUDGETS),
+        *(f"anthropic-ratelimit-{what}-{told}" for what, told in _BUDGETS),
     )
 )
 

@@ -6,22 +6,19 @@ EmbeddingRequest → Embed ⇢ engine ⇢ Vectors → EmbeddingList | Ranking
 from __future__ import annotations
 
 import base64
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from django.conf import settings
 
-from apps.inference.api.bounds import OutOfBounds
+from apps.inference.api.bounds import OutOfBounds, check_size
 from apps.inference.api.lifetime import require_request
+from apps.inference.api.ranking import ranking
 from apps.inference.api.schemas.embedding import (
-    Document,
     Embedding,
     EmbeddingList,
     EmbeddingRequest,
     EmbeddingUsage,
-    RankedDocument,
     Ranking,
     RerankRequest,
 )
@@ -85,26 +82,13 @@ async def rank(
     asked = await _vectors(engine, query, param="query")
     found = await _vectors(engine, documents, param="documents")
     scores = _cosines(asked.vectors[0], found.vectors)
-    best = sorted(range(len(scores)), key=lambda index: -scores[index])[: payload.top_n]
-    return Ranking(
-        id=f"rerank-{uuid.uuid4().hex}",
-        model=model.name,
-        results=[
-            RankedDocument(
-                index=index,
-                relevance_score=scores[index],
-                document=Document(text=payload.texts[index]) if payload.return_documents else None,
-            )
-            for index in best
-        ],
-        usage=_usage(asked, found),
-    )
+    return ranking(payload, model.name, scores, _usage(asked, found))
 
 
 async def _vectors(engine: AsyncEngineClient, request: Embed, *, param: str) -> _Embedded:
     """The call's vectors. Its errors name ``param``."""
     require_request()
-    _check_size(request, param)
+    check_size(request.inputs, param=param)
     caller, tally = current_caller(), current_tally()
     tally.named(request.model.name)
     if caller.tenant:
@@ -124,16 +108,6 @@ async def _vectors(engine: AsyncEngineClient, request: Embed, *, param: str) -> 
             raise OutOfBounds(error.message, param=param, code=error.code) from error
         raise
     raise EngineError("internal_error", "The engine ended the call without its result.")
-
-
-def _check_size(request: Embed, param: str) -> None:
-    size, most = sum(map(len, request.inputs)), settings.HUB.max_prompt_characters
-    if size > most:
-        raise OutOfBounds(
-            f"The texts have {size:,} characters; at most {most:,} are taken at once. Send them "
-            "in several requests, or raise MLXHUB_MAX_PROMPT_CHARACTERS.",
-            param=param,
-        )
 
 
 def _cosines(query: str, documents: Sequence[str]) -> list[float]:

@@ -67,4 +67,6 @@ def _capabilities(model: LocalModel) -> list[Capability]:
         capabilities.insert(0, "chat")
     if model.knows_tools:
         capabilities.append("tools")
+    if model.kind == LocalModel.Kind.CHAT:
+        capabilities.append("rerank")
     return capabilities

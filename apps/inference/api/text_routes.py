@@ -6,7 +6,7 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Router
 
-from apps.inference.api import completion_answer, completions, embeddings, sse
+from apps.inference.api import completion_answer, completions, embeddings, likelihood, sse
 from apps.inference.api.answering import client_name, streamed, tell_response_cache
 from apps.inference.api.chat import engine_message
 from apps.inference.api.completion_stream import CompletionTeller
@@ -82,10 +82,12 @@ async def create_embeddings(request: HttpRequest, payload: EmbeddingRequest) -> 
     tags=["Embeddings"],
 )
 async def rerank(request: HttpRequest, payload: RerankRequest) -> Ranking:
-    """Documents by how near their meaning is to a query's, by an embedding model."""
-    model = await sync_to_async(embedding_model)(payload.model)
+    """Documents by how well they answer a query: how near their meaning is to it, by an
+    embedding model, or how likely a chat model says that they do."""
+    model = await sync_to_async(find_model)(payload.model)
     client = client_name(request, payload.user)
-    return await embeddings.rank(async_engine(), payload, model, client=client)
+    rank = embeddings.rank if model.model.embeds else likelihood.rank_by_likelihood
+    return await rank(async_engine(), payload, model, client=client)
 
 
 @router.post(

@@ -25,7 +25,7 @@ def list_benchmarks(
     request: HttpRequest,
     model: Annotated[str, Query(description="Only this model's; empty: all.")] = "",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> BenchmarkList:
     """The newest first, whatever became of them."""
     settle_silent()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -18,6 +20,7 @@ from apps.inference.benchmarks.measuring.errors import MeasuringError, ServerUnr
 from apps.inference.benchmarks.measuring.figures import Figures
 from apps.inference.benchmarks.measuring.measure import Progress, measure
 from apps.inference.benchmarks.measuring.plan import Plan
+from apps.inference.keys.services import own_key
 from apps.inference.models import BenchmarkRun
 
 WATCH_SECONDS = 1.0
@@ -27,6 +30,10 @@ LOST = "The process that ran it ended. Start the benchmark again."
 STOPPED = "The hub was stopped while it ran. Start the benchmark again."
 HUB_LEFT = "The hub stopped answering while it ran. Start the benchmark again."
 BROKEN = "It failed for a reason that was not foreseen; the log of the worker has it."
+
+OWN_KEY = "Benchmarks (the hub itself)"
+OWN_KEY_LIFETIME = timedelta(days=1)
+"""Longer than any run; at its end the key is revoked."""
 
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound to
 """What a server binds to that listens everywhere, and where it is found then."""
@@ -58,7 +65,8 @@ def conduct(
     facts = machine.facts(with_engine=not run.base_url)
     url = run.base_url or hub_url or own_url()
     try:
-        outcome = async_to_sync(_watched)(run, url, api_key, on_progress, ending)
+        with _key_for(run, api_key) as key:
+            outcome = async_to_sync(_watched)(run, url, key, on_progress, ending)
     except MeasuringError as error:
         _end(run, **_failure(run, error), machine=facts)
     except Exception:
@@ -75,6 +83,16 @@ def own_url() -> str:
     # A hub that listens on one address of the machine is not found on any other.
     host = _ANY_ADDRESS.get(hub.host, hub.host)
     return f"http://[{host}]:{hub.port}/v1" if ":" in host else f"http://{host}:{hub.port}/v1"
+
+
+@contextmanager
+def _key_for(run: BenchmarkRun, given: str | None) -> Iterator[str | None]:
+    """What to call with: the given key, or where this hub asks for one, its own."""
+    if given is not None or run.base_url or not settings.HUB.keys_required:
+        yield given
+        return
+    with own_key(name=OWN_KEY, lifetime=OWN_KEY_LIFETIME) as key:
+        yield key
 
 
 def settle_silent() -> int:

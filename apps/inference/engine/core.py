@@ -31,6 +31,7 @@ from apps.inference.engine.texts import TextService
 from apps.inference.engine.workload import Workload
 from apps.models.runtime import accelerator, cpu
 from apps.models.runtime.accelerator import AcceleratorProfile
+from apps.models.runtime.memory.chat import prefill_chunk
 
 logger = logging.getLogger(__name__)
 
@@ -315,9 +316,7 @@ class Engine:
 
 
 def _limits(config: EngineConfig, profile: AcceleratorProfile) -> Limits:
-    # On a CPU a forward pass of 128 tokens takes a third of a second, and larger
-    # chunks are no faster; a GPU needs larger ones to be busy.
-    chunk = 128 if profile.backend == "cpu" else 1024
+    chunk = prefill_chunk(profile)
     return Limits(config.max_batch, config.max_queue, chunk, chunk // 4)
 
 

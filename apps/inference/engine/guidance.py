@@ -16,19 +16,22 @@ from apps.inference.engine.errors import InvalidRequest
 from apps.inference.engine.pooled_model import PooledModel
 from apps.inference.engine.protocol import Grammar, Tool
 from apps.inference.engine.sampling.grammar import CallGrammar, Constraint
+from apps.inference.engine.sampling.json_schema import guided
 from apps.inference.engine.sampling.stages import AfterReasoning, OnceOpened, Rule, Spelling
-from apps.inference.engine.text.reader import AnswerReader
+from apps.inference.engine.text.harmony import HarmonyReader
+from apps.inference.engine.text.reader import AnswerReader, Reader
 from apps.inference.engine.text.reasoning import Beginning
 from apps.inference.engine.text.tool_calls import Offer
 from apps.inference.engine.text.tools import json_calls
 from apps.inference.engine.text.tools.detect import special_tokens, speller
 from apps.inference.engine.text.tools.formats import MOST_CALLS, Opening, ToolFormat, parameters_of
+from apps.inference.engine.text.tools.harmony import HarmonyCalls
 
 
 @dataclass(frozen=True)
 class Guidance:
     rule: Rule | None
-    reader: AnswerReader | None
+    reader: Reader | None
     """None where an answer is text and nothing else."""
     shown: dict[int, str]
     """Special tokens that the reader has to see."""
@@ -69,6 +72,8 @@ def guide(
     rule = guide.rule()
     offer = guide.offer
     marks = guide.marks
+    if guide.channels is not None:
+        return Guidance(rule, HarmonyReader(offer), guide.shown())
     if offer is None and marks is None:
         return Guidance(rule, None, {})
     return Guidance(rule, AnswerReader(marks, beginning, offer), guide.shown())
@@ -89,14 +94,18 @@ class _Guide:
         self._beginning = beginning
         named = self._choice.name
         self._tools = tuple(tool for tool in tools if named in (None, tool.name))
-        # A continued text has no thoughts of its own.
-        self.marks = model.formatter.reasoning if request.messages else None
+        # A continued text has no thoughts or channels of its own.
+        self.channels = model.formatter.channels if request.messages else None
+        with_marks = request.messages and self.channels is None
+        self.marks = model.formatter.reasoning if with_marks else None
         self._forced = bool(tools) and self._choice.mode == "required"
         self._format = self._chosen_format() if tools else None
         self.offer = self._offer()
 
     def rule(self) -> Rule | None:
         """What sampling has to keep to; the thoughts before it are free."""
+        if self.channels is not None:
+            return self._channel_rule(self.channels)
         rule = self._answer_rule()
         if rule is None or self.marks is None or self._beginning == "none":
             return rule
@@ -112,6 +121,7 @@ class _Guide:
         """Special tokens that are marks here, and so have a text."""
         texts = [self.marks.start, self.marks.end] if self.marks else []
         texts += self._format.markers if self._format else ()
+        texts += self.channels.markers if self.channels else ()
         special = special_tokens(self._tokenizer)
         return {special[text]: text for text in texts if text in special}
 
@@ -126,12 +136,15 @@ class _Guide:
         if self._format is None:
             return None
         single = self._choice.name is not None or not self._choice.parallel
-        enforced = self._forced or self._enforceable(self._format)
+        # Beside a response format, what looks like a call may be the format's own text.
+        free = self._grammar is None and self._enforceable(self._format)
+        enforced = self._forced or free
         return Offer(self._format, self._tools, parallel=not single, enforced=enforced)
 
     def _enforceable(self, form: ToolFormat) -> bool:
         """Whether calls can be kept in form; where not, they are read as they come."""
-        known = all(form.after(opening, self._tools) is not None for opening in form.openings)
+        after = [form.after(opening, self._tools) for opening in form.openings]
+        known = bool(after) and None not in after
         return known and self._model.grammars.usable
 
     def _answer_rule(self) -> Rule | None:
@@ -152,6 +165,19 @@ class _Guide:
                 )
             return grammars.constraint(CallGrammar(f"start: calls | {content}\n{calls}"))
         return self._once_opened(offer) if offer.enforced else None
+
+    def _channel_rule(self, channels: HarmonyCalls) -> Rule | None:
+        """Of a whole answer, its thoughts included: those of channels are part of its form."""
+        grammars, tools = self._model.grammars, self._tools if self.offer else ()
+        if self._forced:
+            text = f"start: calls\n{channels.whole(tools, most=1)}"
+        elif self._grammar is None:
+            return None
+        else:
+            grammars.constraint(self._grammar)  # so that an error of it is told as its own
+            content = _content(self._grammar)
+            text = channels.call_or_final(tools, content) if tools else channels.final(content)
+        return grammars.constraint(CallGrammar(text))
 
     def _once_opened(self, offer: Offer) -> OnceOpened:
         openings: dict[bytes, Callable[[], Constraint]] = {}
@@ -183,9 +209,15 @@ def _content(grammar: Grammar) -> str:
             raise InvalidRequest(
                 f"The JSON Schema can't be used: it is no JSON ({error})."
             ) from error
-        return f"%json {json.dumps(schema)}"
+        if not isinstance(schema, dict):
+            raise InvalidRequest("The JSON Schema can't be used: it is no JSON object.")
+        try:
+            return f"%json {json.dumps(guided(schema))}"
+        except (ValueError, RecursionError) as error:
+            raise InvalidRequest(f"The JSON Schema can't be used: {error}.") from error
     if grammar.kind == "regex":
         return "/" + grammar.text.replace("/", r"\/") + "/"
     raise InvalidRequest(
-        "A Lark grammar can't be combined with tools. Ask without tools, or with a schema."
+        "A Lark grammar can't be combined with tools, nor with a model that answers in channels. "
+        "Ask without tools, or with a schema."
     )

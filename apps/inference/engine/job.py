@@ -197,6 +197,8 @@ def _namespace(model: str, adapter: str | None, salt: str) -> str:
 def _room(model: PooledModel, prompt: int, kv_budget: int) -> int:
     """Tokens left for an answer; raises where the prompt leaves none."""
     context = model.loaded.context_length
+    if model.spec.context_limit is not None:
+        context = min(context, model.spec.context_limit)
     if prompt >= context:
         raise ContextLengthExceeded(
             f"The prompt has {prompt} tokens; {model.spec.name} holds at most {context}, the "

@@ -52,6 +52,8 @@ class ModelSpec(_Wire):
     """Unload it when idle for this long; 0 never, None as the engine is configured."""
     pinned: bool = False
     """Never unloaded to make room, nor when idle."""
+    context_limit: int | None = Field(default=None, ge=1)
+    """Tokens of context that a call may use; None: all that the model has."""
     draft: DraftSpec | None = None
 
 

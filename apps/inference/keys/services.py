@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.utils import timezone
 
 from apps.inference.keys.caller import Caller
 from apps.inference.keys.errors import KeyInvalid
@@ -56,6 +58,30 @@ def create_key(
         )
         key.allowed_models.set(allowed)
     return key, made.text
+
+
+@contextmanager
+def own_key(*, name: str, lifetime: timedelta) -> Iterator[str]:
+    """A key with which the hub calls itself, revoked when the block ends.
+
+    There is one row of this ``name``, made anew each time, so that usage stays with it.
+    A process that is killed leaves a key that nobody knows, and that expires.
+    """
+    made = new_key()
+    key, _ = ApiKey.objects.update_or_create(
+        name=name,
+        defaults={
+            "public_id": made.public_id,
+            "digest": made.digest,
+            "expires_at": timezone.now() + lifetime,
+            "revoked_at": None,
+            "note": "The hub's own; it is renewed for each use.",
+        },
+    )
+    try:
+        yield made.text
+    finally:
+        key.revoke()
 
 
 def recognise(text: str) -> ApiKey:

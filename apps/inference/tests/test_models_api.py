@@ -26,7 +26,7 @@ def test_every_model_is_listed_once(call: Caller, qwen: LocalModel) -> None:
         "created": int(qwen.created_at.timestamp()),
         "owned_by": "acme",
         "context_length": 2048,
-        "capabilities": ["chat", "completions"],
+        "capabilities": ["chat", "completions", "rerank"],
         "loaded": None,
         "alias": None,
         "parent": None,
@@ -36,8 +36,8 @@ def test_every_model_is_listed_once(call: Caller, qwen: LocalModel) -> None:
 @pytest.mark.parametrize(
     ("fields", "capabilities"),
     [
-        ({}, ["chat", "completions"]),
-        ({"knows_tools": True}, ["chat", "completions", "tools"]),
+        ({}, ["chat", "completions", "rerank"]),
+        ({"knows_tools": True}, ["chat", "completions", "tools", "rerank"]),
         ({"kind": "completion"}, ["completions"]),
         ({"kind": "embedding"}, ["embeddings", "rerank"]),
     ],

@@ -11,7 +11,7 @@ import pytest
 from apps.inference.engine.protocol import Generate
 from apps.inference.tests.conftest import Hub
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, Gate, HangUp, failure, reply
+from tests.fake_engine import FakeEngine, Gate, Hang, HangUp, failure, reply
 
 QUESTION: Any = [
     {"role": "system", "content": "Be brief."},
@@ -129,6 +129,15 @@ def test_an_error_in_mid_stream_is_raised(client: openai.OpenAI, fake_engine: Fa
 
     with pytest.raises(openai.APIError, match="The engine stopped"):
         list(stream)
+
+
+def test_a_timeout_ends_the_work(client: openai.OpenAI, fake_engine: FakeEngine) -> None:
+    fake_engine.once(Generate, *reply("Par", Hang()))
+
+    with pytest.raises(openai.APITimeoutError):
+        client.chat.completions.create(model="tiny", messages=QUESTION, timeout=0.2)
+
+    fake_engine.wait_for_call(Generate).wait_closed_early()
 
 
 def test_it_waits_and_tries_again_where_it_is_told_to(

@@ -6,12 +6,19 @@ from typing import Annotated, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router
+from pydantic import WithJsonSchema
 
 from apps.inference.api.errors import ErrorResponse
 from apps.inference.usage.filters import NO_KEY, UsageFilter
 from apps.inference.usage.schemas import UsagePeriod, UsageRecord, UsageReport, UsageSums
 
 router = Router(tags=["Usage"])
+
+
+def _day(description: str) -> WithJsonSchema:
+    """How the document has a day; the filter is what reads it."""
+    days = {"type": "string", "anyOf": [{"format": "date"}, {"const": ""}]}
+    return WithJsonSchema(days | {"description": description})
 
 
 class BadUsageFilter(Exception):
@@ -30,9 +37,9 @@ def get_usage(
     key: Annotated[
         str, Query(description=f"A key's public id; `{NO_KEY}`: requests without a key.")
     ] = "",
-    model: Annotated[str, Query(description="`MODEL` or `MODEL:ADAPTER`.")] = "",
-    first: Annotated[str, Query(description="The first day, in UTC. Default: 30 days.")] = "",
-    last: Annotated[str, Query(description="The last day, in UTC. Default: today.")] = "",
+    model: Annotated[str, Query(description="`MODEL` or `MODEL:ADAPTER`.", max_length=320)] = "",
+    first: Annotated[str, Query(), _day("The first day, in UTC. Default: 30 days before.")] = "",
+    last: Annotated[str, Query(), _day("The last day, in UTC. Default: today.")] = "",
     status: Literal["", "ok", "refused", "failed", "left"] = "",
     limit: Annotated[int, Query(ge=0, le=1000, description="Records in the answer.")] = 100,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,

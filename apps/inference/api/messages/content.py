@@ -85,11 +85,9 @@ Block = Annotated[
     ByType("text", "thinking", "redacted_thinking", "tool_use", "tool_result"),
 ]
 
-Content = Annotated[
-    list[Block],
-    Field(min_length=1),
-    BeforeValidator(as_blocks, json_schema_input_type=str | list[Block]),
-]
+_Blocks = Annotated[list[Block], Field(min_length=1)]
+
+Content = Annotated[_Blocks, BeforeValidator(as_blocks, json_schema_input_type=str | _Blocks)]
 
 
 def joined(texts: list[TextBlock]) -> str:

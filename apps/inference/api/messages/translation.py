@@ -29,6 +29,7 @@ from apps.inference.api.messages.request import (
     ToolChoiceTool,
 )
 from apps.inference.api.schemas.sampling import GREEDY_TOP_P
+from apps.inference.defaults import with_defaults
 from apps.inference.engine import protocol
 from apps.inference.engine.protocol import Generate, Grammar, Message, Sampling, Tokenize
 from apps.inference.services import NamedModel
@@ -68,7 +69,7 @@ def messages_call(payload: MessagesRequest, model: NamedModel, *, client: str) -
         cache_mark=mark,
     )
     return MessagesCall(
-        request,
+        with_defaults(request, model.model),
         model.name,
         payload.max_tokens,
         shows_thinking=thinking is None or thinking.display != "omitted",

@@ -28,7 +28,6 @@ from apps.inference.api.responses.response import (
 from apps.inference.api.responses.translation import ResponseCall
 from apps.inference.api.schemas.chat_completion import TokenLogprob, TopLogprob
 from apps.inference.engine import protocol
-from apps.inference.engine.protocol import Sampling
 
 _KINDS = {Thought: "rs", Said: "msg", Called: "fc"}
 """How the ids of an output's items begin."""
@@ -37,7 +36,7 @@ _KINDS = {Thought: "rs", Said: "msg", Called: "fc"}
 def begun(call: ResponseCall) -> ResponseObject:
     """The response before anything is in it."""
     asked = call.payload
-    defaults = Sampling()
+    sampling = call.request.sampling
     return ResponseObject(
         id=call.id,
         created_at=call.created_at,
@@ -46,8 +45,8 @@ def begun(call: ResponseCall) -> ResponseObject:
         instructions=asked.instructions,
         previous_response_id=asked.previous_response_id,
         max_output_tokens=asked.max_output_tokens,
-        temperature=defaults.temperature if asked.temperature is None else asked.temperature,
-        top_p=defaults.top_p if asked.top_p is None else asked.top_p,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p if asked.top_p is None else asked.top_p,
         top_logprobs=asked.top_logprobs or 0,
         text=_text(call),
         reasoning={

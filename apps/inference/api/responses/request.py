@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from apps.inference.api.responses.items import InputItem
 from apps.inference.api.schemas.fields import NotYet, StrictRequest, invalid, only
 from apps.inference.api.schemas.tagged import ByType, of_type, only_type
 
 MAX_METADATA = 16
+MAX_METADATA_KEY = 64
+MAX_METADATA_VALUE = 512
+"""Entries, and characters of each key and value, as in OpenAI's API."""
 
 Include = Literal[
     "web_search_call.action.sources",
@@ -124,9 +134,14 @@ def _as_items(given: Any) -> Any:
 
 def _metadata(metadata: dict[str, str] | None) -> dict[str, str] | None:
     for key, value in (metadata or {}).items():
-        if len(key) > 64 or len(value) > 512:
-            raise invalid("Keys have up to 64 characters, values up to 512.")
+        if len(key) > MAX_METADATA_KEY or len(value) > MAX_METADATA_VALUE:
+            raise invalid(
+                f"Keys have up to {MAX_METADATA_KEY} characters, values up to {MAX_METADATA_VALUE}."
+            )
     return metadata
+
+
+MetadataValue = Annotated[str, WithJsonSchema({"type": "string", "maxLength": MAX_METADATA_VALUE})]
 
 
 class ResponseRequest(StrictRequest):
@@ -186,8 +201,10 @@ class ResponseRequest(StrictRequest):
     background_options: NotYet = None
 
     # These change nothing here; some are told back.
-    metadata: Annotated[dict[str, str] | None, AfterValidator(_metadata)] = Field(
-        default=None, max_length=MAX_METADATA
+    metadata: Annotated[dict[str, MetadataValue] | None, AfterValidator(_metadata)] = Field(
+        default=None,
+        max_length=MAX_METADATA,
+        json_schema_extra={"propertyNames": {"maxLength": MAX_METADATA_KEY}},
     )
     max_tool_calls: int | None = Field(default=None, ge=1, description="Of tools there are none.")
     image: Any = None

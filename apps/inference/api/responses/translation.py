@@ -27,6 +27,7 @@ from apps.inference.api.responses.request import (
     ResponseRequest,
 )
 from apps.inference.api.schemas.sampling import GREEDY_TOP_P
+from apps.inference.defaults import with_defaults
 from apps.inference.engine.protocol import (
     Generate,
     Grammar,
@@ -81,7 +82,7 @@ def response_call(
         client=client,
         priority="batch" if payload.service_tier == "flex" else "interactive",
     )
-    return ResponseCall(request, payload, model.name)
+    return ResponseCall(with_defaults(request, model.model), payload, model.name)
 
 
 # --- the conversation ---------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from apps.inference.api.schemas.chat_request import MAX_ANSWERS, StreamOptions
-from apps.inference.api.schemas.fields import invalid
+from apps.inference.api.schemas.fields import invalid, whole
 from apps.inference.api.schemas.sampling import SamplingFields, ServingFields
 from apps.inference.api.schemas.structure import StructuredOutputs
 
@@ -28,7 +28,7 @@ Tokens = tuple[int, ...]
 _SHAPES = "Input should be a string, a list of strings, a list of tokens, or a list of such lists."
 
 
-def _as_prompts(given: Any) -> Any:
+def as_prompts(given: Any) -> Any:
     """All four shapes as a list of texts and token tuples."""
     if isinstance(given, str) or _is_tokens(given):
         given = [given]
@@ -37,22 +37,26 @@ def _as_prompts(given: Any) -> Any:
     if all(isinstance(each, str) for each in given):
         return given
     if all(_is_tokens(each) for each in given):
-        return [tuple(each) for each in given]
+        return [tuple(whole(token) for token in each) for each in given]
     raise invalid(_SHAPES)
 
 
 def _is_tokens(given: Any) -> bool:
     return (
-        isinstance(given, list)
-        and bool(given)
-        and all(isinstance(each, int) and not isinstance(each, bool) for each in given)
+        isinstance(given, list) and bool(given) and all(type(whole(each)) is int for each in given)
     )
 
+
+TokenIds = Annotated[list[int], Field(min_length=1)]
 
 Texts = Annotated[
     list[Any],
     BeforeValidator(
-        _as_prompts, json_schema_input_type=str | list[str] | list[int] | list[list[int]]
+        as_prompts,
+        json_schema_input_type=str
+        | Annotated[list[str], Field(min_length=1)]
+        | TokenIds
+        | Annotated[list[TokenIds], Field(min_length=1)],
     ),
 ]
 """One or several texts, as such or as their tokens: str and tuples of int."""

@@ -6,11 +6,11 @@ https://docs.cohere.com/reference/rerank, which Jina and vLLM share
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, field_validator
 
-from apps.inference.api.schemas.completion_request import Texts
+from apps.inference.api.schemas.completion_request import TokenIds, as_prompts
 from apps.inference.api.schemas.fields import StrictRequest, invalid
 
 MAX_INPUTS = 2048
@@ -18,6 +18,23 @@ MAX_INPUTS = 2048
 
 MAX_DOCUMENTS = 1000
 """As in Cohere's API."""
+
+
+_Text = Annotated[str, Field(min_length=1)]
+
+Texts = Annotated[
+    list[Any],
+    BeforeValidator(
+        as_prompts,
+        json_schema_input_type=_Text
+        | Annotated[list[_Text], Field(min_length=1, max_length=MAX_INPUTS)]
+        | TokenIds
+        | Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_INPUTS)],
+    ),
+]
+"""One or several texts with something in them, as such or as their tokens."""
+
+DocumentText = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1})]
 
 
 class EmbeddingRequest(StrictRequest):
@@ -45,6 +62,7 @@ class EmbeddingRequest(StrictRequest):
         ge=-1,
         description="Extension. Cut texts to so many tokens; -1: to what the model takes. Left "
         "out, a text that is too long is refused.",
+        json_schema_extra={"not": {"const": 0}},
     )
 
     @field_validator("input")
@@ -88,15 +106,19 @@ class Document(StrictRequest):
 
 
 class RerankRequest(StrictRequest):
-    model: str = Field(min_length=1, description="An embedding model.")
+    model: str = Field(
+        min_length=1,
+        description="An embedding model, which compares meanings, or a chat model, which is "
+        "asked about each document whether it answers the query.",
+    )
     query: str = Field(min_length=1)
-    documents: list[str | Document] = Field(min_length=1, max_length=MAX_DOCUMENTS)
+    documents: list[DocumentText | Document] = Field(min_length=1, max_length=MAX_DOCUMENTS)
     top_n: int | None = Field(default=None, ge=1, description="Send the best so many; all of them.")
     return_documents: bool | None = Field(default=None, description="Send their texts back, too.")
     max_tokens_per_doc: int | None = Field(
         default=None,
         ge=1,
-        description="Cut documents to so many tokens, or to what the model takes.",
+        description="Cut documents to so many tokens, or to what an embedding model takes.",
     )
     user: str | None = None
 
@@ -115,7 +137,10 @@ class RerankRequest(StrictRequest):
 
 class RankedDocument(BaseModel):
     index: int = Field(description="In the request's documents, from 0.")
-    relevance_score: float = Field(description="Cosine of the vectors' angle, -1 to 1.")
+    relevance_score: float = Field(
+        description="By an embedding model: the cosine of the vectors' angle, -1 to 1. By a chat "
+        "model: how likely it says yes rather than no, 0 to 1."
+    )
     document: Document | None = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from apps.inference.api.schemas.fields import StrictRequest, invalid
 from apps.inference.engine.protocol import Grammar, Sampling
@@ -32,6 +32,12 @@ def _token_ids(bias: dict[str, float] | None) -> dict[str, float] | None:
     return bias
 
 
+Stop = Annotated[str, Field(min_length=1)]
+Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
+
+Bias = Annotated[float, WithJsonSchema({"type": "number", "minimum": -100, "maximum": 100})]
+
+
 class SamplingFields(StrictRequest):
     temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
@@ -50,14 +56,15 @@ class SamplingFields(StrictRequest):
         allow_inf_nan=False,
         description="Extension. Above 1 discourages tokens of the prompt and the answer so far.",
     )
-    logit_bias: Annotated[dict[str, float] | None, AfterValidator(_token_ids)] = Field(
-        default=None, max_length=MAX_BIASED_TOKENS, description="From token id to -100…100."
+    logit_bias: Annotated[dict[str, Bias] | None, AfterValidator(_token_ids)] = Field(
+        default=None,
+        max_length=MAX_BIASED_TOKENS,
+        description="From token id to -100…100.",
+        json_schema_extra={"propertyNames": {"pattern": "^[0-9]+$"}},
     )
     seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
     stop: Annotated[
-        list[Annotated[str, Field(min_length=1)]],
-        BeforeValidator(_as_list, json_schema_input_type=str | list[str] | None),
-        Field(max_length=MAX_STOPS),
+        Stops, BeforeValidator(_as_list, json_schema_input_type=Stop | Stops | None)
     ] = []
 
     def sampling(

@@ -5,10 +5,19 @@ https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html#tokenizer-a
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, JsonValue, ValidationInfo, field_validator
+from typing import Annotated
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    field_validator,
+)
 
 from apps.inference.api.schemas.chat_request import ChatMessage
-from apps.inference.api.schemas.fields import StrictRequest, invalid
+from apps.inference.api.schemas.fields import StrictRequest, invalid, whole
 from apps.inference.api.schemas.tools import ChatTool
 
 MAX_TOKENS = 4_000_000
@@ -50,7 +59,7 @@ class Tokenized(BaseModel):
 
 class DetokenizeRequest(StrictRequest):
     model: str = Field(min_length=1)
-    tokens: list[int] = Field(max_length=MAX_TOKENS)
+    tokens: list[Annotated[int, BeforeValidator(whole)]] = Field(max_length=MAX_TOKENS)
 
 
 class Detokenized(BaseModel):

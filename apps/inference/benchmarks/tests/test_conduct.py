@@ -15,11 +15,14 @@ from huey.exceptions import RetryTask
 
 from apps.inference.benchmarks import conduct as conduct_module
 from apps.inference.benchmarks import services, tasks
-from apps.inference.benchmarks.conduct import AnotherRuns, conduct, settle_silent
+from apps.inference.benchmarks.conduct import OWN_KEY, AnotherRuns, conduct, settle_silent
 from apps.inference.benchmarks.measuring.figures import Figures
 from apps.inference.benchmarks.measuring.tests.scripted import ScriptedServer
 from apps.inference.benchmarks.tests.runs import make_run
 from apps.inference.engine.protocol import ResetPeakMemory
+from apps.inference.keys.errors import KeyInvalid
+from apps.inference.keys.models import ApiKey
+from apps.inference.keys.services import recognise
 from apps.inference.models import SILENT_AFTER, BenchmarkRun
 from tests.fake_engine import FakeEngine
 
@@ -67,6 +70,36 @@ def test_a_run_on_another_server_asks_no_engine_and_keeps_no_key(
     assert fake_engine.calls == []
     assert addresses[0] == {"url": "http://other.test/v1", "model": "tiny", "api_key": "secret"}
     assert "secret" not in str(BenchmarkRun.objects.values().get(pk=run.pk))
+
+
+def test_a_hub_that_asks_for_keys_is_called_with_one_of_its_own(
+    measured_server: Put,
+    addresses: list[dict[str, Any]],
+    fake_engine: FakeEngine,
+    settings: Any,
+) -> None:
+    settings.HUB = settings.HUB.model_copy(update={"require_keys": True})
+    measured_server()
+    for _ in range(2):
+        conduct(run=make_run("queued"))
+
+    first, second = (each["api_key"] for each in addresses)
+    assert first != second
+    assert ApiKey.objects.get().name == OWN_KEY
+    with pytest.raises(KeyInvalid, match="was revoked"):
+        recognise(second)
+    with pytest.raises(KeyInvalid, match="not one of this hub's"):
+        recognise(first)
+
+
+def test_a_key_that_was_given_goes_before_the_hubs_own(
+    measured_server: Put, addresses: list[dict[str, Any]], fake_engine: FakeEngine, settings: Any
+) -> None:
+    settings.HUB = settings.HUB.model_copy(update={"require_keys": True})
+    measured_server()
+    conduct(run=make_run("queued"), api_key="given")
+    assert addresses[0]["api_key"] == "given"
+    assert not ApiKey.objects.exists()
 
 
 def test_an_engine_that_is_down_costs_only_the_facts(

@@ -11,7 +11,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import mlx.core as mx
 import numpy as np
@@ -20,9 +20,7 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from apps.inference.engine.errors import InvalidRequest
 from apps.inference.engine.protocol import Grammar
 from apps.inference.engine.sampling.deep_stack import on_deep_stack
-
-if TYPE_CHECKING:
-    from llguidance._lib import JsonCompileOptions
+from apps.inference.engine.sampling.json_schema import guided
 
 MAX_CHARACTERS = {
     "json_schema": 128 * 1024,
@@ -45,12 +43,6 @@ _LIMITS: dict[str, Any] = {
     "step_max_items": 20_000,
     # Its errors would quote the parser's state.
     "verbose_errors": False,
-}
-
-_JSON_OPTIONS: JsonCompileOptions = {
-    # One blank, or a line break and an indentation. JSON allows any amount; small
-    # models that may go on with white space for ever often do.
-    "whitespace_pattern": r" |\n[ \t]{0,20}",
 }
 
 _NAMES = {
@@ -241,11 +233,9 @@ def _source(grammar: Grammar | CallGrammar) -> str:
         raise _refused(grammar, f"it is no JSON ({error})") from error
     if not isinstance(schema, dict):
         raise _refused(grammar, "it is no JSON object")
-    # A schema that has options of its own in the place llguidance has for them knows best.
-    options = None if "x-guidance" in schema else _JSON_OPTIONS
     try:
-        return LLMatcher.grammar_from_json_schema(grammar.text, defaults=options)
-    except ValueError as error:
+        return LLMatcher.grammar_from_json_schema(json.dumps(guided(schema)))
+    except (ValueError, RecursionError) as error:
         raise _refused(grammar, _reason(str(error))) from error
 
 

@@ -78,6 +78,42 @@ GLM = Dialect(
         "<arg_key>city</arg_key><arg_value>Oslo</arg_value></tool_call>"
     ),
     "<tool_call>weather<arg_key>city</arg_key><arg_value>Oslo</arg_value></tool_call>",
+    markers=(
+        "<tool_call>",
+        "</tool_call>",
+        "<arg_key>",
+        "</arg_key>",
+        "<arg_value>",
+        "</arg_value>",
+    ),
+)
+LONGCAT = Dialect(
+    _template(
+        "<longcat_tool_call>{{ tool_call.function.name }}\n"
+        "{% for name, value in tool_call.function.arguments | items %}"
+        "<longcat_arg_key>{{ name }}</longcat_arg_key>\n"
+        "<longcat_arg_value>{{ value }}</longcat_arg_value>\n{% endfor %}</longcat_tool_call>"
+    ),
+    "<longcat_tool_call>weather\n<longcat_arg_key>city</longcat_arg_key>\n"
+    "<longcat_arg_value>Oslo</longcat_arg_value>\n</longcat_tool_call>",
+)
+MINIMAX = Dialect(
+    _template(
+        '<minimax:tool_call>\n<invoke name="{{ tool_call.function.name }}">\n'
+        "{% for name, value in tool_call.function.arguments | items %}"
+        '<parameter name="{{ name }}">{{ value }}</parameter>\n{% endfor %}'
+        "</invoke>\n</minimax:tool_call>"
+    ),
+    '<minimax:tool_call>\n<invoke name="weather">\n<parameter name="city">Oslo</parameter>\n'
+    "</invoke>\n</minimax:tool_call>",
+    markers=("<minimax:tool_call>", "</minimax:tool_call>"),
+)
+GEMMA = Dialect(
+    _template(
+        "<start_function_call>call:{{ tool_call.function.name }}"
+        "{city:<escape>{{ tool_call.function.arguments.city }}<escape>}<end_function_call>"
+    ),
+    "<start_function_call>call:weather{city:<escape>Oslo<escape>}<end_function_call>",
 )
 NO_TOOLS = Dialect(
     _TURNS.replace("message.tool_calls", "[]"),
@@ -91,5 +127,8 @@ DIALECTS = {
     "mistral_list": MISTRAL_LIST,
     "mistral_named": MISTRAL_NAMED,
     "glm": GLM,
+    "longcat": LONGCAT,
+    "minimax": MINIMAX,
+    "gemma": GEMMA,
     "no_tools": NO_TOOLS,
 }

@@ -3,7 +3,6 @@
 import json
 import re
 
-import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from apps.inference.engine import protocol
 from apps.inference.engine.errors import InvalidRequest
 from apps.inference.engine.protocol import Grammar
 from apps.inference.engine.sampling.grammar import MAX_CHARACTERS, Grammars
+from apps.inference.engine.tests import random_schemas
 from apps.inference.engine.tests.conftest import PROFILE
 from apps.inference.engine.tests.harness import SteppedEngine, chat
 
@@ -53,60 +53,26 @@ def spelled(tokenizer, text: str) -> list[int]:
 
 # --- schemas ----------------------------------------------------------------
 
-leaves = st.one_of(
-    st.sampled_from([{"type": "boolean"}, {"type": "null"}, {"const": "é✓"}, {"enum": [1, "a"]}]),
-    st.integers(-50, 50).map(lambda low: {"type": "integer", "minimum": low, "maximum": low + 9}),
-    st.integers(0, 3).map(lambda n: {"type": "string", "minLength": n, "maxLength": n + 2}),
-    st.just({"type": "string", "pattern": "^[a-c]{1,3}$"}),
-)
-
-
-def _objects(children):
-    return st.dictionaries(st.sampled_from(["a", "b c", 'q"', "ü"]), children, max_size=3).flatmap(
-        lambda properties: st.sets(st.sampled_from(sorted(properties) or ["a"])).map(
-            lambda required: {
-                "type": "object",
-                "properties": properties,
-                "required": sorted(required & properties.keys()),
-                "additionalProperties": False,
-            }
-        )
-    )
-
-
-def _arrays(children):
-    return st.tuples(children, st.integers(0, 1), st.integers(1, 2)).map(
-        lambda drawn: {
-            "type": "array",
-            "items": drawn[0],
-            "minItems": drawn[1],
-            "maxItems": drawn[2],
-        }
-    )
-
-
-schemas = st.recursive(
-    leaves,
-    lambda children: st.one_of(
-        _objects(children),
-        _arrays(children),
-        st.lists(children, min_size=1, max_size=2).map(lambda options: {"anyOf": options}),
-    ),
-    max_leaves=4,
-)
-
 
 @settings(max_examples=40, deadline=None)
-@given(definition=schemas, seed=st.integers(0, 1000))
+@given(definition=random_schemas.schemas(), seed=st.integers(0, 1000))
 def test_an_answer_to_a_schema_is_json_that_fits_it(engine, tiny, definition, seed):
     request = chat(
         tiny, "hello", grammar=schema(definition), temperature=2.0, seed=seed, max_tokens=250
     )
     asked = engine.answer(request)
     if asked.last.finish_reason == "stop":
-        jsonschema.validate(json.loads(asked.text), definition)
+        assert random_schemas.problem_with(asked.text, definition) is None
     else:
         assert asked.last.usage.completion_tokens == 250
+
+
+@settings(max_examples=20, deadline=None)
+@given(definition=random_schemas.refused())
+def test_a_schema_that_can_not_be_enforced_is_refused(engine, tiny, definition):
+    asked = engine.answer(chat(tiny, "hello", grammar=schema(definition)))
+    assert asked.last.code == "invalid_request"
+    assert asked.last.message.startswith("The JSON Schema can't be used: ")
 
 
 def test_a_schema_with_nothing_to_choose_is_answered_by_the_one_value(engine, tiny):

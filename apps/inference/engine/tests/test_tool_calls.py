@@ -16,7 +16,7 @@ from apps.inference.engine.text.tool_calls import Content, Offer
 from apps.inference.engine.text.tools import json_calls
 from apps.inference.engine.text.tools.foreign import ForeignCalls
 from apps.inference.engine.text.tools.formats import quoted
-from apps.inference.engine.text.tools.xml_calls import XmlCalls
+from apps.inference.engine.text.tools.xml_calls import GLM, LONGCAT, MINIMAX, XmlCalls
 
 WEATHER = Tool(
     name="weather",
@@ -37,7 +37,10 @@ FORMATS = {
     "mistral_list": json_calls.mistral_list(quoted),
     "mistral_named": json_calls.mistral_named(quoted),
     "qwen_coder": XmlCalls(quoted),
-    "glm": ForeignCalls("<tool_call>", "</tool_call>", glm47.parse_tool_call),
+    "glm": XmlCalls(quoted, GLM, glm47.parse_tool_call),
+    "longcat": XmlCalls(quoted, LONGCAT),
+    "minimax": XmlCalls(quoted, MINIMAX),
+    "foreign": ForeignCalls("<tool_call>", "</tool_call>", glm47.parse_tool_call),
 }
 
 CALL = {
@@ -50,6 +53,15 @@ CALL = {
         'a {"} b\n</parameter>\n</function>\n</tool_call>'
     ),
     "glm": '<tool_call>weather<arg_key>city</arg_key><arg_value>a {"} b</arg_value></tool_call>',
+    "longcat": (
+        "<longcat_tool_call>weather\n<longcat_arg_key>city</longcat_arg_key>\n"
+        '<longcat_arg_value>a {"} b</longcat_arg_value>\n</longcat_tool_call>'
+    ),
+    "minimax": (
+        '<minimax:tool_call>\n<invoke name="weather">\n<parameter name="city">a {"} b</parameter>\n'
+        "</invoke>\n</minimax:tool_call>"
+    ),
+    "foreign": '<tool_call>weather <arg_key>city</arg_key><arg_value>a {"} b</arg_value></tool_call>',
 }
 GIVEN = {"city": 'a {"} b'}
 

@@ -46,6 +46,9 @@ def rendered(formatter, messages, tools=(), **options):
         ("mistral_list", ["[TOOL_CALLS]"], True),
         ("mistral_named", ["[TOOL_CALLS]"], True),
         ("glm", ["<tool_call>"], True),
+        ("longcat", ["<longcat_tool_call>"], True),
+        ("minimax", ["<minimax:tool_call>"], True),
+        ("gemma", ["<start_function_call>"], True),
         ("no_tools", ["<tool_call>"], False),
     ],
 )
@@ -53,8 +56,9 @@ def test_a_template_tells_its_format(formatters, dialect, openings, native):
     form = formatters[dialect].tool_format
     assert [opening.text for opening in form.openings] == openings
     assert form.native is native
-    assert isinstance(form, XmlCalls) == (dialect == "qwen_coder")
-    assert isinstance(form, ForeignCalls) == (dialect == "glm")
+    in_tags = ("qwen_coder", "glm", "longcat", "minimax")
+    assert isinstance(form, XmlCalls) == (dialect in in_tags)
+    assert isinstance(form, ForeignCalls) == (dialect == "gemma")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -136,11 +136,18 @@ def write_tiny_model(
     mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
     (folder / "config.json").write_text(json.dumps(tiny_config(architecture, **sizes)))
     context = sizes.get("max_position_embeddings", CONTEXT)
-    _write_tokenizer(folder, template, [*SPECIALS, *markers], context)
+    write_tokenizer(folder, template, [*SPECIALS, *markers], context=context)
     return folder
 
 
-def _write_tokenizer(folder: Path, template: str, specials: Sequence[str], context: int) -> None:
+def write_tokenizer(
+    folder: Path,
+    template: str = CHAT_TEMPLATE,
+    specials: Sequence[str] = SPECIALS,
+    *,
+    context: int = CONTEXT,
+) -> None:
+    """A tokenizer whose tokens are bytes, and special tokens behind them."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({byte: i for i, byte in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)

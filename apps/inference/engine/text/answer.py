@@ -15,7 +15,7 @@ from apps.inference.engine.protocol import (
 )
 from apps.inference.engine.sampling.logprobs import ChosenToken
 from apps.inference.engine.text.detokenizer import Detokenizer
-from apps.inference.engine.text.reader import AnswerReader
+from apps.inference.engine.text.reader import AnswerReader, Reader
 from apps.inference.engine.text.stops import StopMatcher
 from apps.inference.engine.text.tool_calls import Aside, Content, Span
 from apps.inference.engine.text.trail import LogprobTrail
@@ -52,7 +52,7 @@ class AnswerText:
         end_tokens: Set[int],
         max_tokens: int,
         vocabulary: Vocabulary | None = None,
-        reader: AnswerReader | None = None,
+        reader: Reader | None = None,
         shown: Mapping[int, str] | None = None,
     ) -> None:
         """``vocabulary``: given where log probabilities are to be reported.
@@ -64,7 +64,7 @@ class AnswerText:
         self._matcher = StopMatcher(stops)
         self._end_tokens = end_tokens
         self._left = max_tokens
-        self._reader = reader or AnswerReader(None, "none", None)
+        self._reader: Reader = reader or AnswerReader(None, "none", None)
         self._sent = 0
         """Characters of the decoded answer that were told, or say nothing."""
         self._trail = LogprobTrail(vocabulary) if vocabulary is not None else None

@@ -19,6 +19,7 @@ from apps.inference.engine.text.reasoning import Beginning, ReasoningMarks, reas
 from apps.inference.engine.text.tools.detect import names_in, template_source, tool_format
 from apps.inference.engine.text.tools.formats import ToolFormat
 from apps.inference.engine.text.tools.generic import with_tools
+from apps.inference.engine.text.tools.harmony import HarmonyCalls
 from apps.inference.engine.text.tools.rendering import Turn, function_of, turns_of
 from apps.inference.engine.tokens import Tokens, agreement
 
@@ -78,6 +79,12 @@ class ChatFormatter:
     def tool_format(self) -> ToolFormat:
         """How the model writes tool calls."""
         return tool_format(self._tokenizer)
+
+    @cached_property
+    def channels(self) -> HarmonyCalls | None:
+        """The form of its answers where it answers in channels."""
+        form = self.tool_format
+        return form if isinstance(form, HarmonyCalls) else None
 
     @cached_property
     def reasoning(self) -> ReasoningMarks | None:

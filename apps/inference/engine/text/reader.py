@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from apps.inference.engine.protocol import Reasoning
 from apps.inference.engine.text.markers import first_marker, possible_start
 from apps.inference.engine.text.reasoning import Beginning, ReasoningMarks
 from apps.inference.engine.text.tool_calls import Aside, CallReader, Content, Offer, Span
+
+
+class Reader(Protocol):
+    """Splits an answer's text, which comes in pieces, into what a client is told."""
+
+    @property
+    def reasoning(self) -> bool:
+        """Whether the model is thinking."""
+        ...
+
+    @property
+    def calls(self) -> int:
+        """How many calls were told."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing may follow any more."""
+        ...
+
+    def feed(self, text: str) -> list[Span]:
+        """The spans that this text makes certain, in order."""
+        ...
+
+    def close(self) -> list[Span]:
+        """The answer is over: nothing is held back any longer."""
+        ...
 
 
 class AnswerReader:

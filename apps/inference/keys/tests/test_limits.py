@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from apps.inference.keys.leases import Leases
 from apps.inference.keys.limits import LEASE, WINDOW, admit, renew, settle
 from apps.inference.keys.models import Admission, ApiKey
 from apps.inference.keys.services import Limits, create_key
-from apps.inference.keys.tests.conftest import KeyHolder
+from apps.inference.keys.tests.conftest import CHAT, KeyHolder
 from apps.inference.tests.conftest import Caller
 from tests.fake_engine import FakeEngine, failure, reply
 
@@ -236,6 +236,24 @@ class TestOverHttp:
         assert headers["x-ratelimit-reset-requests"] == "60.000s"
         assert headers["x-ratelimit-limit-tokens"] == "1000"
         assert 900 < int(headers["x-ratelimit-remaining-tokens"]) < 1000
+
+    def test_headers_of_messages_tell_it_as_anthropic_does(self, call: Caller) -> None:
+        holder = KeyHolder(call, limits=Limits(requests_per_minute=2, tokens_per_minute=1000))
+        body = CHAT | {"max_tokens": 5}
+        headers = holder("POST", "/v1/messages", body).headers
+        assert headers["anthropic-ratelimit-requests-limit"] == "2"
+        assert headers["anthropic-ratelimit-requests-remaining"] == "1"
+        assert 900 < int(headers["anthropic-ratelimit-tokens-remaining"]) < 1000
+        assert "x-ratelimit-limit-requests" not in headers
+        full = datetime.fromisoformat(headers["anthropic-ratelimit-requests-reset"])
+        assert 50 < (full - timezone.now()).total_seconds() <= 60
+
+        holder("POST", "/v1/messages", body)
+        refused = holder("POST", "/v1/messages", body)
+        assert refused.status == 429
+        assert refused.error["type"] == "rate_limit_error"
+        assert refused.headers["anthropic-ratelimit-requests-remaining"] == "0"
+        assert 1 <= int(refused.headers["Retry-After"]) <= 60
 
     def test_a_key_without_limits_is_told_nothing(self, holder: KeyHolder) -> None:
         assert not any(name.startswith("x-ratelimit") for name in holder.chat().headers)

@@ -2,7 +2,8 @@
 
 formats     what a format is: where a call opens, its grammar, how what follows is read
 json_calls  Hermes and Qwen, Llama 3, Mistral: JSON between markers
-xml_calls   Qwen3-Coder: tags
+xml_calls   Qwen3-Coder, GLM, LongCat, MiniMax: tags
+harmony     gpt-oss: messages in channels
 foreign     formats that mlx-lm reads: found and read, but not enforced
 detect      which of them a model's chat template asks for
 generic     tools in the prompt of a model whose template knows none

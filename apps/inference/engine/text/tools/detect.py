@@ -10,7 +10,23 @@ import jinja2
 from apps.inference.engine.text.tools import json_calls
 from apps.inference.engine.text.tools.foreign import ForeignCalls
 from apps.inference.engine.text.tools.formats import ToolFormat, quoted
-from apps.inference.engine.text.tools.xml_calls import XmlCalls
+from apps.inference.engine.text.tools.harmony import HarmonyCalls, speaks_harmony
+from apps.inference.engine.text.tools.xml_calls import (
+    GLM,
+    LONGCAT,
+    MINIMAX,
+    QWEN_CODER,
+    XmlCalls,
+)
+
+_TAGS = {
+    "qwen3_coder": QWEN_CODER,
+    "glm47": GLM,
+    "laguna": GLM,
+    "longcat": LONGCAT,
+    "minimax_m2": MINIMAX,
+}
+"""By the names of mlx-lm's parsers."""
 
 
 def template_source(tokenizer: Any, *, tools: bool = False) -> str:
@@ -56,11 +72,13 @@ def tool_format(tokenizer: Any) -> ToolFormat:
     kind = parser.__module__.rpartition(".")[2] if parser else ""
     if source and "tools" not in names_in(source):
         return json_calls.hermes(spell, native=False)
+    if source and speaks_harmony(tokenizer):
+        return HarmonyCalls(spell)
     if kind == "mistral":
         named = "[ARGS]" in source
         return (json_calls.mistral_named if named else json_calls.mistral_list)(spell)
-    if kind == "qwen3_coder":
-        return XmlCalls(spell)
+    if kind in _TAGS:
+        return XmlCalls(spell, _TAGS[kind], parser)
     if kind == "json_tools" or (not kind and "<tool_call>" in source):
         return json_calls.hermes(spell)
     if kind:

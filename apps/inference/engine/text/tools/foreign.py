@@ -1,4 +1,4 @@
-"""Formats that mlx-lm reads: GLM, Gemma, Kimi, MiniMax and others.
+"""Formats that mlx-lm reads and nobody here enforces: Gemma, Kimi, LFM2 and others.
 
 Calls are found and read when they are whole. They have no grammar here: where a call
 is forced, it is in the generic format.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from apps.inference.engine.protocol import Tool
@@ -41,13 +41,14 @@ class ForeignCalls:
         return None
 
     def body(self, opening: Opening, tools: Sequence[Tool], *, enforced: bool) -> CallBody:
-        offered = [function_of(tool) for tool in tools]
-
-        def read(text: str) -> Calls:
-            calls = self.parse(text, offered)
-            return [
-                (call["name"], json.dumps(call["arguments"], ensure_ascii=False))
-                for call in (calls if isinstance(calls, list) else [calls])
-            ]
-
+        read = partial(read_by, self.parse, tools=tools)
         return WholeBody(opening, self.end, read, [tool.name for tool in tools])
+
+
+def read_by(parse: Callable[..., Any], text: str, tools: Sequence[Tool]) -> Calls:
+    """The calls that one of mlx-lm's parsers finds. It may raise nearly anything."""
+    calls = parse(text, [function_of(tool) for tool in tools])
+    return [
+        (call["name"], json.dumps(call["arguments"], ensure_ascii=False))
+        for call in (calls if isinstance(calls, list) else [calls])
+    ]

@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from apps.inference.engine.errors import InvalidRequest
 from apps.inference.engine.protocol import Tool
+from apps.inference.engine.sampling.json_schema import guided
 
 MOST_CALLS = 16
 """In one answer, where calls are forced: small models may never come to an end."""
 
 WS = r"WS: / |\n[ \t]{0,8}|/"
 """White space in calls: one blank, or a line break and an indentation, or none."""
-
-_WHITE_SPACE = r" |\n[ \t]{0,20}"
 
 
 @dataclass(frozen=True)
@@ -176,10 +176,13 @@ def enforced_schema(schema: dict[str, Any], tool: Tool) -> str:
     """A schema as llguidance takes it in a Lark grammar.
 
     What llguidance can't enforce is left out, unless the tool is strict: schemas that
-    other programs wrote for their tools are full of such.
+    other programs wrote for their tools are full of such. Raises InvalidRequest.
     """
-    options = {"whitespace_pattern": _WHITE_SPACE, "lenient": not tool.strict}
-    return "%json " + json.dumps({"x-guidance": options} | schema, ensure_ascii=False)
+    try:
+        enforced = guided(schema, lenient=not tool.strict)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"The parameters of {tool.name} can't be used: {error}.") from error
+    return "%json " + json.dumps(enforced, ensure_ascii=False)
 
 
 def quoted(text: str) -> str:

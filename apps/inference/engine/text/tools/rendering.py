@@ -42,6 +42,8 @@ def _turn(message: Message, names: dict[str, str], short_ids: bool) -> Turn:
     turn: Turn = {"role": role, "content": message.content}
     if message.reasoning:
         turn["reasoning_content"] = message.reasoning
+        if message.tool_calls and not message.content:
+            turn["thinking"] = message.reasoning  # its name in gpt-oss' template
     if message.tool_calls:
         turn["tool_calls"] = [_call(call, short_ids) for call in message.tool_calls]
     if message.tool_call_id is not None:
