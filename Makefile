@@ -4,13 +4,14 @@
 #   make up      start the hub            make test    check everything
 #   make dev     start with autoreload    make check   lint, types, layers
 #   make fmt     format                   make bench   run the benchmarks
-#   make lock    renew the locks          make clean   remove what make made
+#   make lock    renew the locks          make contract   test the APIs' documents at length
+#   make clean   remove what make made
 #
 # BACKEND chooses MLX's back end on Linux: cpu (default), cuda12 or cuda13.
 # PYTHON chooses the interpreter (3.11 or newer).
 
 .DEFAULT_GOAL := up
-.PHONY: up dev test check fmt lock bench clean install install-dev chromium
+.PHONY: up dev test check contract fmt lock bench clean install install-dev chromium
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -28,6 +29,8 @@ endif
 export CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome,$(shell command -v $(name))))
 
 PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
+NODE_TESTS := tests/e2e/node
+
 CHECK_VERSION := import sys; sys.exit(sys.version_info < (3, 11))
 
 # --- everyday -----------------------------------------------------------------
@@ -38,8 +41,11 @@ up: install
 dev: install
 	@MLXHUB_DEBUG=1 exec $(BIN)/python manage.py runserver
 
-test: check chromium
+test: check chromium $(NODE_TESTS)/node_modules/.installed
 	@$(BIN)/pytest
+
+contract: install-dev
+	@CONTRACT_CASES=300 $(BIN)/pytest mlxhub_site/tests/test_api_contract.py
 
 check: install-dev
 	$(BIN)/ruff check
@@ -59,7 +65,7 @@ bench: install-dev
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) $(NODE_TESTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 
 chromium:
 	@test -n "$(CHROMIUM)" || { \
@@ -98,6 +104,14 @@ $(VENV)/.installed-$(BACKEND): $(VENV)/.installed-setup pyproject.toml requireme
 $(VENV)/.installed-dev: $(VENV)/.installed-$(BACKEND) requirements/dev.txt
 	@echo "Installing what development needs."
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# The official clients for Node, which the tests run against the hub.
+$(NODE_TESTS)/node_modules/.installed: $(NODE_TESTS)/package-lock.json
+	@command -v npm >/dev/null || { \
+	  echo "The client tests need Node 18 or newer with npm, and none was found." >&2; \
+	  echo "Debian, Ubuntu: sudo apt-get install nodejs npm.  macOS: brew install node." >&2; exit 1; }
+	@cd $(NODE_TESTS) && npm ci --silent
 	@touch $@
 
 # --- locks: hashes, no addresses -------------------------------------------------

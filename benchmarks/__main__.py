@@ -8,9 +8,20 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from benchmarks import cache, company, comparison, faults, measures
+from benchmarks import (
+    cache,
+    company,
+    comparison,
+    constrained,
+    downloads,
+    faults,
+    measures,
+    registry,
+    schemas,
+)
 from benchmarks.bare_loop import bare_loop
 from benchmarks.figures import Figure
+from benchmarks.fit import fits
 from benchmarks.hub import benchmark_hub
 from benchmarks.mlx_lm_server import mlx_lm_server
 
@@ -70,12 +81,45 @@ def faults_suite(rounds: int) -> Iterable[Figure]:
     yield from faults.disk_faults(200 * rounds)
 
 
+def schemas_suite(rounds: int) -> Iterable[Figure]:
+    """A hundred random schemas and twenty forced tool calls a round: 500 and 100."""
+    with benchmark_hub({"MLXHUB_MAX_BATCH": str(schemas.AT_ONCE)}) as (hub, _):
+        yield from schemas.schema_figures(hub, 100 * rounds)
+        yield from schemas.tool_figures(hub, 20 * rounds)
+
+
+def constrained_suite(rounds: int) -> Iterable[Figure]:
+    """What answers that keep to a JSON Schema cost."""
+    with benchmark_hub() as (hub, _):
+        yield from constrained.decode_with_a_schema(hub, rounds)
+
+
+def downloads_suite(rounds: int) -> Iterable[Figure]:
+    """Ten kills of the worker a round, while it downloads: 50."""
+    yield from downloads.killed_worker(10 * rounds)
+
+
+def registry_suite(rounds: int) -> Iterable[Figure]:
+    """How fast a registry of 5,000 models is listed, searched and sorted."""
+    yield from registry.list_figures(rounds)
+
+
+def fit_suite(rounds: int) -> Iterable[Figure]:
+    """Estimated against measured memory. A peak hardly varies, so one round is enough."""
+    yield from fits()
+
+
 SUITES: dict[str, Callable[[int], Iterable[Figure]]] = {
     "hub": hub_suite,
     "servers": servers_suite,
     "company": company_suite,
     "cache": cache_suite,
     "faults": faults_suite,
+    "fit": fit_suite,
+    "schemas": schemas_suite,
+    "constrained": constrained_suite,
+    "downloads": downloads_suite,
+    "registry": registry_suite,
 }
 
 

@@ -22,6 +22,8 @@ class Figure:
 
     @property
     def target(self) -> str:
+        if self.at_most is not None and self.at_least is not None:
+            return f"{self.at_least:.2f} to {self.at_most:.2f}"
         return f"<= {self.at_most:.2f}" if self.at_most is not None else f">= {self.at_least:.2f}"
 
     @property

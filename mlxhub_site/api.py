@@ -23,6 +23,11 @@ from ninja.parser import Parser
 from ninja.types import DictStrAny
 from pydantic_core import from_json
 
+from apps.discovery import api as discovery
+from apps.discovery.downloads import api as downloads
+from apps.discovery.downloads.errors import DownloadError
+from apps.discovery.errors import DiscoveryError
+from apps.discovery.problems import discovery_problem, download_problem
 from apps.inference.api import management, model_routes, routes, text_routes
 from apps.inference.api.boundary import problem_response
 from apps.inference.api.bounds import OutOfBounds
@@ -40,10 +45,20 @@ from apps.inference.benchmarks import api as benchmarks
 from apps.inference.benchmarks.measuring.errors import BadAddress
 from apps.inference.benchmarks.services import StillActive
 from apps.inference.client import EngineError
+from apps.inference.registry import api as models
+from apps.inference.registry import jobs_api as model_jobs
+from apps.inference.registry.problems import (
+    BadModelSetting,
+    JobNotFound,
+    LeftoverNotFound,
+    registry_problem,
+)
 from apps.inference.services import ModelNotFound
 from apps.inference.usage import api as usage
 from apps.inference.usage.tally import current_tally
 from apps.inference.warming import WarmPromptNotFound
+from apps.models.errors import RegistryError
+from mlxhub_site.openapi import ApiDescription
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +97,13 @@ class HubAPI(NinjaAPI):
             patterns.append(re_path(r"", csrf_exempt(_not_found)))
         return patterns, app_name, namespace
 
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: DictStrAny | None = None
+    ) -> ApiDescription:
+        if path_prefix is None:
+            path_prefix = self.get_root_path(path_params or {})
+        return ApiDescription(self, path_prefix)
+
     def get_root_path(self, path_params: DictStrAny) -> str:
         schema = reverse(f"{self.urls_namespace}:openapi-json", kwargs=path_params)
         return schema.removesuffix(str(self.openapi_url).lstrip("/"))
@@ -93,6 +115,14 @@ def _problem(request: HttpRequest, error: Exception | type[Exception]) -> Proble
             return problem_of(error)
         case benchmarks.BenchmarkNotFound():
             return problem(404, str(error), code="benchmark_not_found")
+        case DiscoveryError():
+            return discovery_problem(error)
+        case RegistryError() | JobNotFound() | LeftoverNotFound() | BadModelSetting():
+            return registry_problem(error)
+        case DownloadError():
+            return download_problem(error)
+        case downloads.DownloadNotFound():
+            return problem(404, str(error), code="download_not_found")
         case StillActive():
             return problem(409, str(error), code="benchmark_active")
         case ResponsesFault():
@@ -146,13 +176,20 @@ hub_api = HubAPI(
     owns_prefix=True,
     title="MLX Model Hub: API",
     version="1",
-    description="Benchmarks: start, follow, read, delete. Usage: what was asked and answered.",
+    description="Benchmarks: start, follow, read, delete. Usage: what was asked and answered. "
+    "Models: list, set, convert, fuse, export, verify, delete. "
+    "Discovery: search Hugging Face, judge a model.",
     docs_url="/docs",
     openapi_url="/openapi.json",
     urls_namespace="hub",
 )
 hub_api.add_router("", benchmarks.router)
 hub_api.add_router("", usage.router)
+# Its /models/jobs comes before /models/NAME.
+hub_api.add_router("", model_jobs.router)
+hub_api.add_router("", models.router)
+hub_api.add_router("", downloads.router)
+hub_api.add_router("", discovery.router)
 
 admin_api = HubAPI(
     owns_prefix=False,

@@ -12,15 +12,15 @@ from apps.inference.engine import protocol
 if TYPE_CHECKING:  # the registry needs Django, which the command line sets up late
     from apps.inference.services import NamedModel
 
-SAMPLING = protocol.Sampling(temperature=0.3, top_p=0.9, max_tokens=1024)
-"""As cautious as the playground's defaults: a small model wanders when it is hot."""
+SAMPLING = {"temperature": 0.3, "top_p": 0.9, "max_tokens": 1024}
+"""Where the model has no defaults of its own. As cautious as the playground's defaults: a small model wanders when it is hot."""
 
 
 def converse(client: EngineClient, model: NamedModel, *, system_prompt: str) -> None:
     """Ask and answer until the input ends. Ctrl-C stops an answer, or leaves at the prompt."""
     messages: list[protocol.Message] = []
-    if system_prompt:
-        messages.append(protocol.Message(role="system", content=system_prompt))
+    if opening := system_prompt or model.model.system_prompt:
+        messages.append(protocol.Message(role="system", content=opening))
     typer.echo(f"{model.name}. Ctrl-C stops an answer, Ctrl-D leaves.")
     while (question := _ask()) is not None:
         if not question.strip():
@@ -45,7 +45,7 @@ def _answer(client: EngineClient, model: NamedModel, messages: list[protocol.Mes
         model=model.spec,
         adapter=model.adapter_spec,
         messages=tuple(messages),
-        sampling=SAMPLING,
+        sampling=protocol.Sampling.model_validate(SAMPLING | model.model.sampling),
         client="cli",
     )
     text, thinking = "", False

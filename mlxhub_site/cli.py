@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
+from functools import wraps
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import django
 import typer
@@ -21,10 +23,13 @@ from typer.core import TyperGroup
 
 from apps.inference.client import EngineClient, EngineError
 from apps.inference.engine import protocol
-from mlxhub_site import keys
+from mlxhub_site import discover, keys, model_work, registry
 
 if TYPE_CHECKING:
     from apps.inference.services import NamedModel
+
+
+P = ParamSpec("P")
 
 
 class CommandFailed(Exception):
@@ -55,7 +60,7 @@ app = typer.Typer(
     help="Find, run, serve and improve MLX language models on your own machine.",
 )
 
-ModelName = Annotated[str, typer.Argument(help="A model's name, as `mlx-hub models` lists it.")]
+ModelName = Annotated[str, typer.Argument(help="A model's name, as `mlx-hub list` has it.")]
 
 
 @app.command()
@@ -95,19 +100,6 @@ def status() -> None:
 
 
 @app.command()
-def models() -> None:
-    """List the models on this hub."""
-    _set_up_django()
-    from apps.models.models import LocalModel
-    from mlxhub_site import report
-
-    for model in LocalModel.objects.all():
-        typer.echo(report.model_line(model))
-    if not LocalModel.objects.exists():
-        typer.echo("There is no model yet. `mlx-hub pull REPO` or `mlx-hub import PATH` adds one.")
-
-
-@app.command()
 def pull(
     repo: Annotated[str, typer.Argument(help="A repository on Hugging Face, as OWNER/NAME.")],
     name: Annotated[
@@ -116,21 +108,33 @@ def pull(
     revision: Annotated[
         str | None, typer.Option(help="Branch, tag or commit; default: the newest.")
     ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave it to the worker and return at once.")
+    ] = False,
 ) -> None:
     """Download a model from Hugging Face and register it. Goes on where it was interrupted."""
     _set_up_django()
-    call_command("pull", repo, slug=name, revision=revision)
+    call_command("pull", repo, slug=name, revision=revision, detach=detach)
 
 
 @app.command("import")
 def import_model(
-    path: Annotated[Path, typer.Argument(exists=True, help="A GGUF file or a model folder.")],
-    name: Annotated[str, typer.Option(help="What the model is to be called here.")],
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PATH|FOUND]", help="A GGUF file, a model folder, or what --found lists."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What the model is to be called here; default: as there.")
+    ] = None,
+    found: Annotated[
+        bool, typer.Option("--found", help="List the models that other programs keep here.")
+    ] = False,
 ) -> None:
     """Register a model: a GGUF file is converted, a folder in mlx-lm's format stays where it is."""
     _set_up_django()
-    command = "register_folder" if path.is_dir() else "import_gguf"
-    call_command(command, path, slug=name, name=name)
+    call_command("import_model", *filter(None, [what]), name=name, found=found)
 
 
 @app.command()
@@ -217,8 +221,15 @@ def main() -> None:
     app()
 
 
-# Their commands are in a module of their own.
-app.add_typer(keys.commands, name="keys", callback=lambda: _set_up_django())
+def _with_django(command: Callable[P, None]) -> Callable[P, None]:
+    """The command, with Django set up before it runs."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        _set_up_django()
+        command(*args, **kwargs)
+
+    return run
 
 
 def _set_up_django() -> None:
@@ -271,3 +282,18 @@ def _describe_settings_error(error: ValidationError) -> str:
         for problem in error.errors()
     )
     return "The configuration is not valid. " + "; ".join(problems)
+
+
+# Their commands are in modules of their own.
+app.add_typer(keys.commands, name="keys", callback=_set_up_django)
+app.command()(_with_django(discover.search))
+app.command()(_with_django(discover.info))
+app.command("list")(_with_django(registry.list_models))
+app.command("models", hidden=True)(_with_django(registry.list_models))
+app.command()(_with_django(registry.show))
+app.command("rm")(_with_django(registry.remove))
+app.command()(_with_django(registry.disk))
+app.command()(_with_django(model_work.convert))
+app.command()(_with_django(model_work.fuse))
+app.command()(_with_django(model_work.export))
+app.command()(_with_django(model_work.verify))

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from django.template.defaultfilters import pluralize
 
 from apps.inference.engine import protocol
-from apps.models.models import LocalModel
 from mlxhub_site.supervisor.programs import describe_accelerator
 
 GIB = 1024**3
@@ -38,12 +37,4 @@ def cache_line(stats: protocol.CacheStats) -> str:
     return (
         f"Prompt cache  {stats.memory_entries} of {stats.max_entries} entries, "
         f"{stats.memory_bytes / MIB:.0f} MiB; {hits}, {misses} ({stats.hit_rate:.0%} hits)"
-    )
-
-
-def model_line(model: LocalModel) -> str:
-    """One row of `mlx-hub models`."""
-    return (
-        f"{model.slug:<40} {model.size_bytes / MIB:>7.0f} MiB  {model.quantization:<12} "
-        f"context {model.context_length}"
     )

@@ -36,6 +36,13 @@ def _origins(given: object) -> object:
     return origins
 
 
+def _paths(given: object) -> object:
+    """Paths from a list with commas."""
+    if not isinstance(given, str):
+        return given
+    return tuple(Path(each.strip()) for each in given.split(",") if each.strip())
+
+
 class HubSettings(BaseSettings):
     """The hub's configuration. A wrong value stops the start with pydantic's message."""
 
@@ -127,6 +134,27 @@ class HubSettings(BaseSettings):
         description="Access token for gated and private repositories; empty: the one that "
         "`hf auth login` stored. `HF_TOKEN` works too.",
     )
+    hf_offline: bool = Field(
+        default=False,
+        validation_alias=AliasChoices("MLXHUB_HF_OFFLINE", "HF_HUB_OFFLINE"),
+        description="Ask Hugging Face nothing; Discover shows what it kept. `HF_HUB_OFFLINE` "
+        "works too.",
+    )
+    hf_cache: Path = Field(
+        default=Path("~/.cache/huggingface/hub"),
+        validation_alias=AliasChoices("MLXHUB_HF_CACHE", "HF_HUB_CACHE"),
+        description="Where other programs keep what they downloaded from Hugging Face. "
+        "`HF_HUB_CACHE` works too.",
+    )
+    lm_studio_folders: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_paths)] = Field(
+        default=(Path("~/.lmstudio/models"), Path("~/.cache/lm-studio/models")),
+        description="Where LM Studio keeps models, with commas between the folders.",
+    )
+    ollama_folder: Path = Field(
+        default=Path("~/.ollama/models"),
+        validation_alias=AliasChoices("MLXHUB_OLLAMA_FOLDER", "OLLAMA_MODELS"),
+        description="Where Ollama keeps models. `OLLAMA_MODELS` works too.",
+    )
 
     @property
     def keys_required(self) -> bool:
@@ -155,12 +183,32 @@ class HubSettings(BaseSettings):
         return self.data_dir / "models"
 
     @property
+    def uploads_dir(self) -> Path:
+        return self.data_dir / "uploads"
+
+    @property
+    def adapters_dir(self) -> Path:
+        return self.data_dir / "adapters"
+
+    @property
+    def runs_dir(self) -> Path:
+        return self.data_dir / "runs"
+
+    @property
+    def exports_dir(self) -> Path:
+        return self.data_dir / "exports"
+
+    @property
     def measured_loads_file(self) -> Path:
         return self.data_dir / "cache" / "measured-loads.json"
 
     @property
     def prompt_cache_dir(self) -> Path:
         return self.data_dir / "cache" / "prompts"
+
+    @property
+    def hub_answers_dir(self) -> Path:
+        return self.data_dir / "cache" / "hub"
 
 
 HUB = HubSettings()
@@ -201,12 +249,15 @@ INSTALLED_APPS = [
     "huey.contrib.djhuey",
     "apps.jobs",
     "apps.models",
+    "apps.models.work",
     "apps.inference.keys",
     "apps.inference.api.responses",
     "apps.inference.usage",
     "apps.inference",
     "apps.playground",
     "apps.discovery",
+    "apps.training",
+    "apps.discovery.downloads",
 ]
 
 MIDDLEWARE = [
@@ -264,12 +315,25 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["TEST"] = {"NAME": str(HUB.data_dir / "test.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # What Hugging Face answered: the same for all processes, and there when it is not.
+    "hub": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": HUB.hub_answers_dir,
+        "TIMEOUT": 60 * 60 * 24 * 30,
+        "OPTIONS": {"MAX_ENTRIES": 500},
+    },
+}
+
 HUEY = {
     "name": "mlx-hub",
     "huey_class": "huey.RedisHuey" if HUB.huey_url else "huey.SqliteHuey",
     "immediate": False,
     "connection": {"url": HUB.huey_url} if HUB.huey_url else {},
-    "consumer": {"workers": 2, "worker_type": "thread"},
+    # Long jobs are bounded by their rows: two downloads, one heavy job on a model, one benchmark.
+    # Beside all of them there is a thread for the short ones, which look for work twice a second.
+    "consumer": {"workers": 6, "worker_type": "thread", "max_delay": 0.5},
 }
 if not HUB.huey_url:
     HUEY["filename"] = str(HUB.data_dir / "queue.sqlite3")

@@ -15,6 +15,8 @@ urlpatterns = [
     path("favicon.ico", favicon),
     path("playground/", include("apps.playground.urls")),
     path("models/", include("apps.models.urls")),
+    path("discover/", include("apps.discovery.urls")),
+    path("downloads/", include("apps.discovery.downloads.urls")),
     path("engine/", include("apps.inference.urls")),
     path("benchmarks/", include("apps.inference.benchmarks.urls")),
     path("usage/", include("apps.inference.usage.urls")),

@@ -349,7 +349,8 @@ class FakeEngine:
                 said = request.text or "".join(each.content for each in request.messages)
                 return [Tokens(tokens=tuple(said.encode()), strings=tuple(said))]
             case Detokenize():
-                return [Text(text=bytes(request.tokens).decode())]
+                said = bytes(token % 256 for token in request.tokens)
+                return [Text(text=said.decode(errors="replace"))]
             case Embed():
                 return vectors(*([len(each), 1.0] for each in request.inputs))
             case LoadModel():

@@ -52,6 +52,11 @@ class HubProcess:
     def engine(self) -> EngineClient:
         return EngineClient(self.home / "run" / "engine.sock")
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of its processes, and of commands that are about this hub."""
+        return os.environ | self._settings | {"MLXHUB_HOME": str(self.home)}
+
     def engine_status(self) -> Status | None:
         """None where no engine answers."""
         try:
@@ -63,7 +68,7 @@ class HubProcess:
         """Start it and wait until its first page answers."""
         self._process = subprocess.Popen(
             [Path(sys.executable).with_name("mlx-hub"), "up", "--port", str(self.port)],
-            env=os.environ | self._settings | {"MLXHUB_HOME": str(self.home)},
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

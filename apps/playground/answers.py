@@ -21,7 +21,7 @@ from django.db import DatabaseError, connection
 from apps.inference.client import EngineClient, EngineError, EngineUnavailable, EventStream
 from apps.inference.engine import protocol
 from apps.playground.models import Message
-from apps.playground.rendering import THINKING
+from apps.playground.thinking import THINKING
 from apps.playground.transcript import Progress, Transcript
 
 logger = logging.getLogger(__name__)

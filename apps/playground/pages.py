@@ -37,9 +37,18 @@ def fresh_conversation(request: HttpRequest) -> Conversation:
     slug, _, adapter = request.GET.get("model", "").partition(":")
     named = LocalModel.objects.writing().filter(slug=slug).first()
     if named is not None:
-        return Conversation(model=named, adapter=Adapter.objects.named(named, adapter).first())
+        return _begun_with(named, adapter=Adapter.objects.named(named, adapter).first())
     last = Conversation.objects.select_related("model").exclude(model=None).first()
-    return Conversation(model=last.model if last else LocalModel.objects.writing().first())
+    return _begun_with(last.model if last else LocalModel.objects.writing().first())
+
+
+def _begun_with(model: LocalModel | None, adapter: Adapter | None = None) -> Conversation:
+    """A conversation with the defaults of ``model``, where it has any."""
+    if model is None:
+        return Conversation()
+    taken = ("temperature", "top_p", "repetition_penalty", "max_tokens")
+    defaults = {name: value for name, value in model.sampling.items() if name in taken}
+    return Conversation(model=model, adapter=adapter, system_prompt=model.system_prompt, **defaults)
 
 
 def render_page(

@@ -8,8 +8,9 @@ from django.utils.safestring import SafeString
 
 from apps.playground import answers
 from apps.playground.models import Conversation, Message
-from apps.playground.rendering import render_markdown, split_thinking
+from apps.playground.thinking import split_thinking
 from apps.playground.tree import MessageTree
+from apps.rendering.markdown import render_markdown
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from apps.inference.defaults import completed
 from apps.inference.engine import protocol
 from apps.inference.services import NamedModel
 from apps.models.models import LocalModel
 from apps.playground.models import Conversation, Message
-from apps.playground.rendering import split_thinking
+from apps.playground.thinking import split_thinking
 
 CLIENT = "playground"
 """Name under which the engine's fair queue knows these calls."""
@@ -24,15 +25,21 @@ def request_for(
         model=named.spec,
         adapter=named.adapter_spec,
         messages=_messages(conversation.system_prompt, branch),
-        sampling=protocol.Sampling(
-            temperature=conversation.temperature,
-            top_p=conversation.top_p,
-            repetition_penalty=conversation.repetition_penalty,
-            max_tokens=conversation.max_tokens,
-            seed=conversation.seed,
-        ),
+        sampling=_sampling(conversation, model),
         client=CLIENT,
     )
+
+
+def _sampling(conversation: Conversation, model: LocalModel) -> protocol.Sampling:
+    """As the conversation says; what it has no field for, as the model's defaults are."""
+    sampling = protocol.Sampling(
+        temperature=conversation.temperature,
+        top_p=conversation.top_p,
+        repetition_penalty=conversation.repetition_penalty,
+        max_tokens=conversation.max_tokens,
+        seed=conversation.seed,
+    )
+    return completed(sampling, model, said=sampling.model_fields_set)
 
 
 def _messages(system_prompt: str, branch: Sequence[Message]) -> tuple[protocol.Message, ...]:

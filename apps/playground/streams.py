@@ -25,8 +25,8 @@ from django.http import HttpRequest
 
 from apps.playground.addresses import whole_number
 from apps.playground.models import Message
-from apps.playground.rendering import render_live
 from apps.playground.transcript import Progress, Transcript, View
+from apps.rendering.markdown import render_live
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent."""

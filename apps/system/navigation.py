@@ -28,6 +28,7 @@ class Section:
 SECTIONS = (
     Section("Playground", "playground:home", "chat", "p"),
     Section("Models", "models:list", "cube", "m"),
+    Section("Discover", "discover:home", "search", "d"),
     Section("Benchmarks", "benchmarks:home", "chart", "b"),
     Section("Usage", "usage:home", "meter", "u"),
     Section("Keys", "keys:home", "key", "k"),

@@ -14,6 +14,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.middleware import HtmxDetails
 
+from apps.discovery.downloads.models import Download
 from apps.inference.client import EngineError
 from apps.inference.engine.protocol import CacheEntries, ListCache
 from apps.inference.services import evict, glancing_engine, pin
@@ -36,7 +37,8 @@ def overview(request: HttpRequest) -> HttpResponse:
 @require_safe
 def status(request: HttpRequest) -> HttpResponse:
     """The status bar's items."""
-    return render(request, "system/status.html", {"engine": look_at_engine()})
+    context = {"engine": look_at_engine(), "queue": Download.objects.queue()}
+    return render(request, "system/status.html", context)
 
 
 @require_safe

@@ -44,7 +44,7 @@ def test_a_folder_that_holds_no_model_is_one_line_on_standard_error(tmp_path: Pa
     result = run("import", str(tmp_path / "empty"), "--name", "empty")
 
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: config.json can't be read")
+    assert result.stderr.startswith("Error: There is no model in")
     assert result.stderr.count("\n") == 1
 
 

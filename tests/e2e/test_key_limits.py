@@ -21,6 +21,8 @@ KEYS = {
     "grace": {"requests_per_minute": 25, "tokens_per_minute": 100_000},
     "edsger": {"tokens_per_minute": 400},
     "barbara": {"concurrency": 3},
+    "alan": {"requests_per_minute": 100},
+    "niklaus": {"concurrency": 12},
 }
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -96,3 +98,39 @@ def test_no_more_requests_than_places_are_under_way(engine: FakeEngine, workers:
         assert Counter(each.result().status_code for each in asked) == {200: 3, 429: 9}
 
     assert until(lambda: post(workers, "barbara", 0).status_code == 200)
+
+
+def test_under_load_every_stored_response_stays_with_its_key(workers: WebWorkers):
+    def stored(name: str, number: int) -> str:
+        answer = respond(workers, name, number, "POST", "", {"model": "tiny", "input": "Hi"})
+        assert answer.status_code == 200
+        return str(answer.json()["id"])
+
+    asked = [(name, number) for number in range(12) for name in ("alan", "niklaus")]
+    with ThreadPoolExecutor(12) as threads:
+        made = list(threads.map(lambda one: stored(*one), asked))
+        assert len(set(made)) == len(asked)
+
+        def seen(one: tuple[tuple[str, int], str]) -> dict[str, int]:
+            (_, number), response = one
+            return {
+                name: respond(workers, name, number + 1, "GET", f"/{response}").status_code
+                for name in ("alan", "niklaus")
+            }
+
+        found = list(threads.map(seen, zip(asked, made, strict=True)))
+    for (owner, _), statuses in zip(asked, found, strict=True):
+        assert statuses == {"alan": 404, "niklaus": 404} | {owner: 200}
+
+
+def respond(
+    workers: WebWorkers, name: str, number: int, method: str, path: str, body: Any = None
+) -> httpx.Response:
+    """A call of the Responses API with the key of this name, to each process in turn."""
+    return httpx.request(
+        method,
+        f"{workers.urls[number % len(workers.urls)]}/v1/responses{path}",
+        json=body,
+        headers={"Authorization": f"Bearer {workers.keys[name]}"},
+        timeout=60,
+    )

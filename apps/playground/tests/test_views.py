@@ -452,3 +452,13 @@ def test_a_wsgi_server_streams_too(client: Client, engine: FakeEngine, chat: Con
     gate.open()
 
     assert text_of(parse(b"".join(response.streaming_content))) == "The capital is Paris."
+
+
+def test_a_new_conversation_begins_with_the_models_defaults(client: Client, db: None) -> None:
+    make_model("calm", temperature=0.05, system_prompt="Be calm.", recommended={"top_p": 0.77})
+
+    page = client.get("/playground/", {"model": "calm"}).content.decode()
+
+    assert 'value="0.05"' in page
+    assert 'value="0.77"' in page
+    assert "Be calm." in page

@@ -107,6 +107,7 @@ class TestOverview:
         assert "csrfmiddlewaretoken" not in page
 
 
+@pytest.mark.django_db
 class TestStatusBar:
     def test_shows_state_models_memory_and_cache(
         self, client: Client, two_entries: FakeEngine

@@ -1,0 +1,91 @@
+"""From a search to a chat with what was found, in a real browser against a hub on the loopback."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from apps.discovery.tests.hub_search import Catalogue
+from apps.discovery.tests.hub_server import HubServer
+from apps.inference.engine.tests.tiny import write_tiny_model
+from tests.hub_process import HubProcess, running_hub, until
+
+REPO = "acme/Tiny-Llama-4bit"
+SLUG = "tiny-llama-4bit"
+BYTES_PER_SECOND = 10_000.0
+
+
+@pytest.fixture
+def hugging_face(tmp_path: Path) -> Iterator[HubServer]:
+    """A hub that has one model, and takes its time to send it."""
+    folder = write_tiny_model(tmp_path / "model")
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with HubServer(bytes_per_second=BYTES_PER_SECOND, xet=True) as server:
+        Catalogue(server).add(
+            REPO,
+            files | {"README.md": b"---\nlicense: apache-2.0\n---\n# Tiny\n"},
+            tags=["mlx", "llama", "license:apache-2.0"],
+            library_name="mlx",
+            pipeline_tag="text-generation",
+            downloads=7,
+            likes=1,
+        )
+        yield server
+
+
+@pytest.fixture
+def own_hub(hugging_face: HubServer) -> Iterator[HubProcess]:
+    """A hub without any model, that searches there."""
+    settings = {
+        "MLXHUB_STARTER": "0",
+        "HF_ENDPOINT": hugging_face.endpoint,
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+    with running_hub(settings) as hub:
+        yield hub
+
+
+def assert_accessible(page: Page) -> None:
+    violations = Axe().run(page).response["violations"]
+    assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in violations] == []
+
+
+def test_a_model_is_found_downloaded_loaded_and_talked_to(page: Page, own_hub: HubProcess) -> None:
+    page.goto(f"{own_hub.url}/discover/")
+    page.get_by_role("searchbox").fill("tiny")
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.get_by_role("link", name=REPO).click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text(REPO)
+    page.get_by_role("button", name=re.compile("^Download")).click()
+
+    row = page.get_by_role("region", name=f"Download of {REPO}")
+    expect(row).to_contain_text(re.compile(r"\d+ kB of \d+ kB · \d+ kB/s · \d+ s left"))
+    expect(page.locator("#status-downloads")).to_contain_text("%")
+    row.get_by_role("button", name="Pause").click()
+    expect(row).to_contain_text("Paused")
+    assert_accessible(page)
+    row.get_by_role("button", name="Resume").click()
+
+    ended = page.get_by_role("status").filter(has_text="Done")
+    expect(ended).to_be_visible()
+    assert (own_hub.home / "models" / SLUG / "model.safetensors").is_file()
+    ended.get_by_role("link").click()
+    expect(page).to_have_url(f"{own_hub.url}/models/{SLUG}/")
+
+    page.get_by_role("button", name=re.compile("^Load")).first.click()
+    until(lambda: is_loaded(own_hub))
+    page.goto(f"{own_hub.url}/playground/")
+    page.get_by_role("textbox", name="Message").fill("Hello")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".turn--assistant").last.locator(".turn__metrics")).to_contain_text("out")
+
+
+def is_loaded(hub: HubProcess) -> bool:
+    status = hub.engine_status()
+    return status is not None and [model.name for model in status.models] == [SLUG]
