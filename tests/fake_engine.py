@@ -53,6 +53,8 @@ from apps.inference.engine.protocol import (
     Generate,
     GetCacheStats,
     GetStatus,
+    Held,
+    HoldMemory,
     ListCache,
     LoadedModel,
     Loading,
@@ -363,6 +365,8 @@ class FakeEngine:
                 return [self._status()]
             case ResetPeakMemory():
                 return [Ok()]
+            case HoldMemory():
+                return [Held(), Hang()]
             case ListCache():
                 return [CacheEntries(entries=tuple(self.entries.values()))]
             case GetCacheStats():

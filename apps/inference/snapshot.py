@@ -48,7 +48,10 @@ class MemoryUse:
     live_kv: int
     prompt_cache: int
     total: int
+    """Without what is held for work outside the engine."""
     ceiling: int
+    held: int = 0
+    """Reserved for work outside the engine, such as a training."""
 
     @property
     def other(self) -> int:
@@ -57,7 +60,12 @@ class MemoryUse:
     @property
     def fraction(self) -> float:
         """Share of the ceiling in use, 0.0 to 1.0 and above where it is passed."""
-        return self.total / self.ceiling if self.ceiling else 0.0
+        return self.used / self.ceiling if self.ceiling else 0.0
+
+    @property
+    def used(self) -> int:
+        """With what is held for others."""
+        return self.total + self.held
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,7 @@ class EngineSnapshot:
             prompt_cache=self.cache.memory_bytes,
             total=self.status.active_memory_bytes,
             ceiling=self.status.accelerator.memory_ceiling_bytes,
+            held=sum(held.bytes for held in self.status.held),
         )
 
 

@@ -108,13 +108,14 @@ def memory_parts(memory: MemoryUse) -> list[MemoryPart]:
 
 
 def _parts(memory: MemoryUse) -> Iterator[MemoryPart]:
-    scale = BAR_WIDTH / max(memory.ceiling, memory.total, 1)
+    scale = BAR_WIDTH / max(memory.ceiling, memory.used, 1)
     start = 0.0
     for name, label, size in (
         ("weights", "Weights", memory.weights),
         ("live-kv", "Live KV", memory.live_kv),
         ("prompt-cache", "Prompt cache", memory.prompt_cache),
         ("other", "Other", memory.other),
+        *([("held", "Jobs", memory.held)] if memory.held else []),
     ):
         width = min(size * scale, BAR_WIDTH - start)
         yield MemoryPart(name, label, size, round(start, 2), round(width, 2))

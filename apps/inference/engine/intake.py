@@ -23,6 +23,7 @@ from apps.inference.engine.errors import (
     ShuttingDown,
     defect,
 )
+from apps.inference.engine.holds import Holds
 from apps.inference.engine.job import Job, answer_job, warm_job
 from apps.inference.engine.long_prompts import LongPrompts, is_long
 from apps.inference.engine.model_loads import ModelLoads, ModelRequest
@@ -80,6 +81,7 @@ class Intake:
         self._inbox: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         self.loads = ModelLoads(pool)
+        self.holds = Holds(pool)
         self._long_prompts = LongPrompts(lambda *read: self._inbox.put(_Item(*read)))
 
     # --- from any thread ----------------------------------------------------
@@ -129,7 +131,9 @@ class Intake:
         if self.closed:
             self.loads.end_all(ShuttingDown(STOPPED).event())
             self._long_prompts.end_all(ShuttingDown(STOPPED).event())
+            self.holds.end_all(ShuttingDown(STOPPED).event())
         self.loads.drop()
+        self.holds.drop()
         for waiting in self.loads.advance(_LOAD_SECONDS):
             self._take(_Item(waiting.request, waiting.call))
 
@@ -156,6 +160,8 @@ class Intake:
             case protocol.UnloadModel():
                 self._pool.unload(request.digest)
                 call.emit(protocol.Ok())
+            case protocol.HoldMemory():
+                self.holds.take(request, call)
             case protocol.ResetPeakMemory():
                 reset_peak_memory()
                 call.emit(protocol.Ok())

@@ -49,6 +49,10 @@ class Claim:
     pinned: bool = False
     """Whether it stays when it is idle, too."""
     last_used_at: float = 0.0
+    purpose: str = "for its weights, its work and a short conversation"
+    """What the memory is for, as a refusal says it."""
+    advice: str = "choose a smaller or more quantised model"
+    """What else would help, besides unloading others."""
 
     @property
     def bytes(self) -> int:
@@ -132,11 +136,11 @@ class Ledger:
         """Why ``claim`` does not fit among claims that all stay, and what would help."""
         others = self._without(claim)
         needed = self.claimed - others.claimed
-        advice = "choose a smaller or more quantised model, or raise MLXHUB_MEMORY_CEILING_GB."
+        advice = f"{claim.advice}, or raise MLXHUB_MEMORY_CEILING_GB."
         unload = self._unloading(claim)
         return (
-            f"{claim.name} needs {readable(needed)} for its weights, its work and a short "
-            f"conversation; {readable(others.left)} are to be had under the memory ceiling of "
+            f"{claim.name} needs {readable(needed)} {claim.purpose}; "
+            f"{readable(others.left)} are to be had under the memory ceiling of "
             f"{readable(self.ceiling)}. "
             + (f"{unload}, {advice}" if unload else advice[0].upper() + advice[1:])
         )

@@ -79,6 +79,8 @@ class ModelPool:
         self._models: dict[str, ResidentModel] = {}
         self._arriving: dict[str, Claim] = {}
         """What is being loaded, by digest."""
+        self._held: dict[str, Claim] = {}
+        """What work outside the engine uses."""
         self._awaiting_draft: set[str] = set()
         """Loaded models whose draft is being loaded."""
 
@@ -192,6 +194,28 @@ class ModelPool:
                     self._drop_unwanted(former.spec.digest)
         model.spec = spec
 
+    def hold(self, claim: Claim) -> tuple[str, ...]:
+        """Reserve memory for work outside the engine; the idle models that gave way, by name.
+
+        Raises InsufficientMemory.
+        """
+        leaving = self.ledger().leaving_for(claim)
+        for model in leaving:
+            self._drop(model.digest)
+        self._held[claim.digest] = claim
+        self.balance()
+        return tuple(model.name for model in leaving)
+
+    def release(self, digest: str) -> None:
+        """Give back what ``hold`` reserved."""
+        del self._held[digest]
+        self.balance()
+
+    @property
+    def held(self) -> tuple[Claim, ...]:
+        """What is reserved for work outside the engine."""
+        return tuple(self._held.values())
+
     # --- going --------------------------------------------------------------
 
     def unload(self, digest: str) -> None:
@@ -269,7 +293,7 @@ class ModelPool:
     def ledger(self) -> Ledger:
         """What is claimed now. A draft that only one model wants is part of that model's claim."""
         claims = [self._claim(model) for model in self if not self._is_part(model)]
-        return Ledger(self._ceiling, (*claims, *self._arriving.values()))
+        return Ledger(self._ceiling, (*claims, *self._arriving.values(), *self._held.values()))
 
     def _claim(self, model: ResidentModel) -> Claim:
         footprint = model.footprint

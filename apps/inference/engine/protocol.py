@@ -266,6 +266,18 @@ class ResetPeakMemory(_Wire):
     op: Literal["memory.reset_peak"] = "memory.reset_peak"
 
 
+class HoldMemory(_Wire):
+    """Keep memory of the machine for work outside the engine, while the call is open.
+
+    Events: Held, and then none until the engine ends.
+    """
+
+    op: Literal["memory.hold"] = "memory.hold"
+    name: str
+    """What it is for, in words."""
+    bytes: int = Field(ge=0)
+
+
 class ListCache(_Wire):
     """The prompt cache's entries, most recently used first. Events: CacheEntries."""
 
@@ -303,6 +315,7 @@ Request = Annotated[
     | UnloadModel
     | GetStatus
     | ResetPeakMemory
+    | HoldMemory
     | ListCache
     | GetCacheStats
     | EvictCache
@@ -519,6 +532,21 @@ class Ok(_Wire):
     event: Literal["ok"] = "ok"
 
 
+class Held(_Wire):
+    """The memory is the caller's for as long as it keeps the call open."""
+
+    event: Literal["held"] = "held"
+    unloaded: tuple[str, ...] = ()
+    """Names of idle models that gave way."""
+
+
+class HeldMemory(_Wire):
+    """Memory that work outside the engine uses."""
+
+    name: str
+    bytes: int
+
+
 class Accelerator(_Wire):
     backend: Literal["metal", "cuda", "cpu"]
     name: str
@@ -556,6 +584,7 @@ class Status(_Wire):
     active_memory_bytes: int
     peak_memory_bytes: int
     """Since the engine started, or since ``ResetPeakMemory``."""
+    held: tuple[HeldMemory, ...] = ()
 
 
 class CacheEntry(_Wire):
@@ -656,6 +685,7 @@ Event = Annotated[
     | Embedded
     | ModelReady
     | Ok
+    | Held
     | Status
     | CacheEntries
     | CacheStats

@@ -88,6 +88,7 @@ def take_snapshot(
         active_memory_bytes=mx.get_active_memory(),
         # After a reset the peak is 0 until something is allocated.
         peak_memory_bytes=max(mx.get_peak_memory(), mx.get_active_memory()),
+        held=tuple(protocol.HeldMemory(name=claim.name, bytes=claim.bytes) for claim in pool.held),
     )
     return Snapshot(
         status=status,

@@ -14,7 +14,7 @@ from apps.inference.engine.errors import (
     ModelBusy,
     ModelNotLoaded,
 )
-from apps.inference.engine.ledger import SHORT_CONVERSATION, Footprint
+from apps.inference.engine.ledger import SHORT_CONVERSATION, Claim, Footprint
 from apps.inference.engine.model_pool import ModelPool
 from apps.inference.engine.tests.fake_models import Clock, FakeLoader, FakeWork, spec
 
@@ -59,6 +59,40 @@ def large(pool: Pool, *names: str, weights: int = 4000) -> None:
     """Make models so large that two of them fit."""
     for name in names:
         pool.loader.sizes[name] = Footprint(weights, 100, 1)
+
+
+def hold(pool: Pool, nbytes: int) -> tuple[str, ...]:
+    claim = Claim("hold", "A training", Footprint(nbytes, 0, 0), stays="at work", pinned=True)
+    return pool.pool.hold(claim)
+
+
+class TestWorkOutsideTheEngine:
+    def test_holds_memory_until_it_is_released(self, pool):
+        hold(pool, 6000)
+        assert pool.allowed == CEILING - 6000
+        pool.pool.release("hold")
+        assert pool.allowed == CEILING
+
+    def test_makes_idle_models_leave(self, pool):
+        large(pool, "a", "b")
+        pool.load("a")
+        pool.load("b")
+        assert hold(pool, 4000) == ("a",)
+        assert pool.names == ["b"]
+
+    def test_is_refused_where_models_answer(self, pool):
+        large(pool, "a")
+        pool.load("a")
+        pool.work.running["a"] = [10]
+        with pytest.raises(InsufficientMemory, match=r"A training needs .*Unload a"):
+            hold(pool, 9000)
+        assert pool.pool.held == ()
+
+    def test_keeps_models_from_being_loaded_over_it(self, pool):
+        hold(pool, 8000)
+        large(pool, "a")
+        with pytest.raises(InsufficientMemory, match="a needs"):
+            pool.load("a")
 
 
 class TestLoading:

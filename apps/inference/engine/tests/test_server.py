@@ -105,6 +105,23 @@ def test_the_status_tells_of_completed_steps(client, tiny):
     assert [model.name for model in status.models] == ["tiny"]
 
 
+def test_memory_is_held_for_as_long_as_a_call_is_open(client):
+    with client.stream(protocol.HoldMemory(name="Training 1", bytes=1000)) as events:
+        assert next(events) == protocol.Held()
+        held = until(lambda: client.status().held)
+        assert held == (protocol.HeldMemory(name="Training 1", bytes=1000),)
+    until(lambda: not client.status().held)
+
+
+def test_more_memory_than_there_is_can_not_be_held(client):
+    with (
+        client.stream(protocol.HoldMemory(name="Training 1", bytes=2**60)) as events,
+        pytest.raises(EngineError, match="Training 1 needs") as refusal,
+    ):
+        next(events)
+    assert refusal.value.code == "insufficient_memory"
+
+
 def test_a_failure_is_raised_with_its_code(client, tiny):
     with pytest.raises(EngineError) as failure:
         client.call(protocol.EvictCache(entry_id="missing"), protocol.Evicted)
