@@ -2,6 +2,7 @@
 
     TrainingError
     ├── BadOrder     the settings, the data or the base can't be used
+    ├── StillAtWork  the job has to stand still for this
     └── RunFailed    the trainer said why, or died
 
 Every message says what happened, why, and what to do, and can be shown to a user.
@@ -16,6 +17,10 @@ class TrainingError(Exception):
 
 class BadOrder(TrainingError):
     """Nothing is queued: what was asked for can't work."""
+
+
+class StillAtWork(TrainingError):
+    """What was asked needs the job to stand still."""
 
 
 class RunFailed(TrainingError):

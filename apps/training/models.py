@@ -7,14 +7,24 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.db.models import OuterRef, Subquery
 
+from apps.datasets.models import DatasetVersion
 from apps.jobs.models import Job, JobQuerySet
 from apps.models.models import Adapter, LocalModel, validate_slug
+from apps.training.trainer.config import TrainingConfig
 
 
 class TrainingJobQuerySet(JobQuerySet["TrainingJob"]):
     def newest_first(self) -> TrainingJobQuerySet:
-        return self.select_related("base", "adapter__base").order_by("-pk")
+        return self.select_related("base", "adapter__base", "result", "dataset__dataset").order_by(
+            "-pk"
+        )
+
+    def with_loss(self) -> TrainingJobQuerySet:
+        """Jobs with their newest training loss as ``loss``; None: there is none yet."""
+        losses = Metric.objects.filter(job=OuterRef("pk"), name=Metric.Name.LOSS).order_by("-step")
+        return self.annotate(loss=Subquery(losses.values("value")[:1]))
 
 
 class TrainingJob(Job):
@@ -34,6 +44,14 @@ class TrainingJob(Job):
     base_name = models.CharField(max_length=200, help_text="Outlives the base model.")
     data = models.CharField(
         max_length=1000, help_text="Folder with train.jsonl and, if there is one, valid.jsonl."
+    )
+    dataset = models.ForeignKey(
+        DatasetVersion,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="trainings",
+        help_text="Whose rows lie there; empty: a folder that the hub does not look after.",
     )
     settings: models.JSONField[Any, Any] = models.JSONField(
         help_text="A trainer.config.TrainingConfig without model and data."
@@ -59,6 +77,14 @@ class TrainingJob(Job):
         related_name="trainings",
         help_text="What it made.",
     )
+    result = models.ForeignKey(
+        LocalModel,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The model that full fine-tuning made.",
+    )
 
     objects = TrainingJobQuerySet.as_manager()
 
@@ -73,6 +99,19 @@ class TrainingJob(Job):
     def run(self) -> Path:
         """The folder that it shares with its trainer."""
         return Path(settings.HUB.runs_dir) / str(self.pk)
+
+    @property
+    def config(self) -> TrainingConfig:
+        """Its settings with the model's folder and the data's."""
+        model = self.base.path if self.base else ""
+        return TrainingConfig.model_validate(self.settings | {"model": model, "data": self.data})
+
+    @property
+    def api_name(self) -> str:
+        """What API calls name that which it made; empty as long as there is nothing."""
+        if self.result is not None:
+            return self.result.slug
+        return str(self.adapter) if self.adapter is not None else ""
 
 
 class MetricQuerySet(models.QuerySet["Metric"]):
@@ -91,6 +130,7 @@ class Metric(models.Model):
         NORM = "gradient_norm", "gradient norm"
         SPEED = "tokens_per_second", "tokens per second"
         MEMORY = "peak_memory", "peak memory"
+        SECONDS = "seconds", "seconds of training"
 
     job = models.ForeignKey(TrainingJob, on_delete=models.CASCADE, related_name="metrics")
     name = models.CharField(max_length=20, choices=Name)
@@ -109,6 +149,36 @@ class Metric(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.value:g} at step {self.step}"
+
+
+class MetricSpan(models.Model):
+    """What the points of some neighbouring steps of a curve come to, spikes included.
+
+    A long curve is drawn from these, so that a chart's answer costs the same however
+    many points there are.
+    """
+
+    SIZES = (32, 32**2, 32**3)
+    """Steps that a span covers; each is made of those of the size before."""
+
+    job = models.ForeignKey(TrainingJob, on_delete=models.CASCADE, related_name="spans")
+    name = models.CharField(max_length=20, choices=Metric.Name)
+    size = models.PositiveIntegerField()
+    start = models.PositiveIntegerField(help_text="First step; a multiple of the size.")
+    low = models.FloatField()
+    high = models.FloatField()
+    total = models.FloatField()
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("job", "name", "size", "start"), name="one_span_of_a_metric_per_place"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.low:g} to {self.high:g} from step {self.start}"
 
 
 class Sample(models.Model):

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.training.models import Metric, Sample, TrainingJob
+from apps.training.series import refresh_spans
 from apps.training.trainer.events import (
     Ended,
     Evaluated,
@@ -62,6 +63,7 @@ _CURVES = (
     Metric.Name.NORM,
     Metric.Name.SPEED,
     Metric.Name.MEMORY,
+    Metric.Name.SECONDS,
 )
 
 
@@ -84,6 +86,7 @@ def record(job: TrainingJob) -> list[Event]:
             unique_fields=("job", "name", "step"),
             update_fields=("value",),
         )
+        refresh_spans(job, {step for _, step in batch.metrics})
         Sample.objects.bulk_create(
             [
                 Sample(job=job, prompt=prompt, step=step, text=text)

@@ -15,14 +15,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from apps.inference.client import EngineError
+from apps.inference.holding import memory_held
 from apps.jobs.conduct import JobEnds, Report, conduct
 from apps.jobs.models import JobState
 from apps.models.errors import RegistryError
 from apps.models.runtime.errors import RuntimeFault
 from apps.training.errors import BadOrder, RunFailed, TrainingError
-from apps.training.landing import land_adapter
+from apps.training.landing import land
 from apps.training.models import TrainingJob
+from apps.training.preflight import this_room
 from apps.training.recording import record
+from apps.training.suggestions import Subject
 from apps.training.trainer.events import Ended, Event, Failed
 
 MODULE = "apps.training.trainer"
@@ -67,23 +71,33 @@ def _train(job: TrainingJob, report: Progress) -> None:
     """Raises TrainingError, RegistryError, JobEnds."""
     _write_config(job)
     TrainingJob.objects.filter(pk=job.pk).update(ending="", fault="")
-    with _trainer(job.run) as trainer:
+    with _memory(job), _trainer(job.run) as trainer:
         try:
             last = _follow(job, trainer, report)
         except JobEnds as end:
             _stop(job, trainer, save=end.state != JobState.CANCELLED)
             if end.state == JobState.PAUSED:
-                job.adapter = land_adapter(job)
-                job.save(update_fields=["adapter"])
+                land(job)
             raise
     match last:
         case Ended():
-            job.adapter = land_adapter(job)
-            job.save(update_fields=["adapter"])
+            land(job)
         case Failed():
             raise RunFailed(last.message, last.fault)
         case _:
             raise RunFailed(_last_words(job.run, trainer.returncode), "killed")
+
+
+@contextmanager
+def _memory(job: TrainingJob) -> Iterator[None]:
+    """What the run is estimated to take, in the ledger that models share. Raises RunFailed."""
+    assert job.base is not None
+    needed = Subject.of(job.base).fit(job.settings, this_room().machine).needed_bytes
+    try:
+        with memory_held(f"The training of {job.name}", needed):
+            yield
+    except EngineError as error:
+        raise RunFailed(error.message, "no_memory") from error
 
 
 def _follow(job: TrainingJob, trainer: subprocess.Popen[str], report: Progress) -> Event | None:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from django.conf import settings
 from huey import crontab
 from huey.contrib.djhuey import db_periodic_task, db_task, on_startup
 from huey.exceptions import RetryTask
@@ -14,6 +9,7 @@ from huey.exceptions import RetryTask
 from apps.jobs.control import settle_orphans
 from apps.jobs.models import JobState
 from apps.jobs.tasks import once_a_process, worker_stops
+from apps.jobs.turns import AnotherWorks, turn_of_its_own
 from apps.training.models import TrainingJob
 from apps.training.running import run
 
@@ -23,10 +19,6 @@ WAIT_SECONDS = 5
 LOST = "The process that trained it ended."
 
 
-class AnotherTrains(Exception):
-    """One training at a time has the accelerator."""
-
-
 @db_task()
 def run_training(key: int) -> None:
     """Run a queued job, in its turn."""
@@ -34,9 +26,9 @@ def run_training(key: int) -> None:
     if job is None:
         return
     try:
-        with _turn():
+        with turn_of_its_own():
             run(job, stops=worker_stops)
-    except AnotherTrains as error:
+    except AnotherWorks as error:
         raise RetryTask(str(error), delay=WAIT_SECONDS) from error
 
 
@@ -59,14 +51,3 @@ def settle_trainings() -> None:
     """Queue the jobs again whose process is gone."""
     if settle_orphans(TrainingJob.objects.all(), error=LOST, as_state=JobState.QUEUED):
         _wake()
-
-
-@contextmanager
-def _turn() -> Iterator[None]:
-    """The system releases the lock when the process dies, however it dies."""
-    with (settings.HUB.data_dir / "run" / "training.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AnotherTrains("Another job trains. This one is next.") from error
-        yield

@@ -8,7 +8,7 @@ from pytest_django.fixtures import Settings
 from apps.inference.engine.tests.tiny import write_tiny_model
 from apps.models.models import LocalModel
 from apps.models.services import register_folder
-from apps.training import running
+from apps.training import running, tasks
 from apps.training.trainer.tests.runs import rows, write_rows
 
 
@@ -40,3 +40,11 @@ def data(tmp_path: Path) -> Path:
     write_rows(folder / "train.jsonl", rows(10))
     write_rows(folder / "valid.jsonl", rows(5, first=50))
     return folder
+
+
+@pytest.fixture
+def queued(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the jobs that were given to the worker, which does not run here."""
+    keys: list[int] = []
+    monkeypatch.setattr(tasks, "run_training", keys.append)
+    return keys

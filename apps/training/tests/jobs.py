@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from apps.models.models import LocalModel
 from apps.training.models import TrainingJob
 from apps.training.running import run
+from apps.training.trainer.config import parse_config
 
 SETTINGS: dict[str, Any] = {
     "num_layers": -1,
@@ -40,3 +42,19 @@ def trained(
     run(job, stops=stops or threading.Event(), on_progress=look)
     job.refresh_from_db()
     return job
+
+
+def make_job(base: LocalModel | None = None, **fields: Any) -> TrainingJob:
+    """A job's row, without anything that it is about."""
+    values: dict[str, Any] = {
+        "name": "Numbers",
+        "slug": f"numbers-{TrainingJob.objects.count()}",
+        "base": base,
+        "base_name": base.name if base else "Gone",
+        "data": "/data",
+        "settings": parse_config(SETTINGS | {"model": "", "data": ""}).model_dump(
+            mode="json", exclude={"model", "data"}
+        ),
+        "steps": SETTINGS["iters"],
+    }
+    return TrainingJob.objects.create(**(values | fields))

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from huey.exceptions import RetryTask
 
 from apps.jobs.models import JobState
+from apps.jobs.turns import turn_of_its_own
 from apps.models.models import LocalModel
-from apps.training import services
-from apps.training.errors import BadOrder
+from apps.training import services, tasks
+from apps.training.errors import BadOrder, StillAtWork
 from apps.training.models import Metric, TrainingJob
 from apps.training.recording import record
 from apps.training.tests.jobs import SETTINGS, trained
@@ -135,8 +137,42 @@ class TestAnOrderIsRefused:
 
 
 def test_a_job_at_work_is_not_deleted(job: TrainingJob) -> None:
-    with pytest.raises(BadOrder, match="at work"):
+    with pytest.raises(StillAtWork):
         services.delete(job=job)
     services.cancel(job=job)
     services.delete(job=job)
     assert not TrainingJob.objects.exists()
+
+
+WHOLE = {"num_layers": -1, "learning_rate": 1e-4}
+
+
+def test_full_training_leaves_a_model_with_its_lineage(base: LocalModel, data: Path) -> None:
+    settings = {"method": "full", "iters": 6, "steps_per_save": 2} | WHOLE
+    job = services.order(base=base, data=data, name="Whole", settings=settings)
+    trained(job)
+    assert job.state == JobState.DONE, job.error
+    made = job.result
+    assert made is not None
+    assert (made.slug, made.source, job.api_name) == ("whole", "trained", "whole")
+    assert (made.derived_from, made.derivation) == (base, "all weights trained")
+    assert Path(made.path, "model.safetensors").is_file()
+    assert job.adapter is None
+
+
+def test_full_training_that_is_stopped_leaves_no_model_yet(base: LocalModel, data: Path) -> None:
+    settings = {"method": "full", "iters": 400, "steps_per_report": 1} | WHOLE
+    job = services.order(base=base, data=data, name="Whole", settings=settings)
+    trained(job, at_step=(2, lambda: services.stop(job=job)))
+    assert (job.state, job.result) == (JobState.PAUSED, None)
+    services.resume(job=job)
+    trained(job)
+    assert job.result is not None
+
+
+def test_training_waits_for_other_work_that_holds_a_model(
+    job: TrainingJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "run", lambda *_, **__: pytest.fail("it did not wait"))
+    with turn_of_its_own(), pytest.raises(RetryTask):
+        tasks.run_training.call_local(job.pk)

@@ -45,6 +45,8 @@ class Progress(BaseModel):
     step: int = 0
     tokens: int = 0
     """Trained so far."""
+    seconds: float = 0.0
+    """Spent on steps so far."""
     window: Window = Window()
     gradient_norm: float = 0.0
     evaluated_at: int = -1

@@ -56,6 +56,8 @@ class Trained(_Event):
     tokens: int
     """Trained tokens of the run so far."""
     tokens_per_second: float
+    seconds: float = 0.0
+    """Spent on the run's steps so far, without evaluations."""
     peak_memory: int
     """Bytes, since the process began."""
 

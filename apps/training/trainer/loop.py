@@ -137,17 +137,19 @@ class Trainer:
             batch.tokens, batch.spans, self._gradients, updates
         )
         mx.eval(self._model.state, self._optimizer.state, self._gradients, loss, count, norm)
+        seconds = time.perf_counter() - started
         window = done.window
         self.progress = done.model_copy(
             update={
                 "step": done.step + 1,
                 "tokens": done.tokens + int(count),
+                "seconds": done.seconds + seconds,
                 "gradient_norm": float(norm) if updates else done.gradient_norm,
                 "window": Window(
                     steps=window.steps + 1,
                     loss=window.loss + _finite(float(loss), done.step + 1),
                     tokens=window.tokens + int(count),
-                    seconds=window.seconds + time.perf_counter() - started,
+                    seconds=window.seconds + seconds,
                 ),
             }
         )
@@ -162,6 +164,7 @@ class Trainer:
                 gradient_norm=self.progress.gradient_norm,
                 tokens=self.progress.tokens,
                 tokens_per_second=window.tokens / max(window.seconds, 1e-9),
+                seconds=self.progress.seconds,
                 peak_memory=mx.get_peak_memory(),
             )
         )

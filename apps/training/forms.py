@@ -1,0 +1,256 @@
+"""The form that orders a training job. What is left empty is chosen for the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+
+from apps.datasets.models import Dataset
+from apps.models.models import LocalModel
+from apps.training.errors import BadOrder
+from apps.training.models import TrainingJob
+from apps.training.orders import completed, settings_of
+from apps.training.sources import Source, name_of, source_named
+from apps.training.trainer.config import TrainingConfig
+
+OPTIMIZERS = ("adam", "adamw", "muon", "sgd", "adafactor")
+NESTED = "__"
+"""Between the names of a group and its field: ``lora__rank``."""
+
+_CHOSEN = "chosen"
+"""What a number field shows while it is empty."""
+
+
+def _number(label: str, hint: str = "", *, empty: str = _CHOSEN) -> forms.Field:
+    widget = forms.TextInput(attrs={"inputmode": "decimal", "placeholder": empty})
+    return forms.CharField(
+        label=label, help_text=hint, required=False, max_length=30, widget=widget
+    )
+
+
+def _switch(label: str, hint: str = "") -> forms.Field:
+    return forms.BooleanField(label=label, help_text=hint, required=False)
+
+
+class OrderForm(forms.Form):
+    """Numbers are taken as they are written: TrainingConfig checks them, and says what is wrong."""
+
+    model = forms.ChoiceField(label="Model")
+    folder = forms.CharField(
+        label="Data",
+        max_length=1000,
+        help_text="A dataset, as words or words@3, or a folder on the hub's machine with "
+        "train.jsonl and, for validation, valid.jsonl.",
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "spellcheck": "false", "list": "datasets"}
+        ),
+    )
+    name = forms.CharField(
+        label="Name",
+        max_length=120,
+        help_text="Of the result. API calls use it in small letters behind the model's.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    method = forms.ChoiceField(
+        label="Method",
+        choices=(("lora", "LoRA"), ("dora", "DoRA"), ("full", "All weights")),
+        initial="lora",
+        required=False,
+        help_text="LoRA and DoRA make a small adapter, the third a model of its own.",
+    )
+    iters = _number("Steps", "Batches to compute.")
+    batch_size = _number("Batch size", "Rows of a step.")
+    learning_rate = _number("Learning rate", "Such as 1e-4.")
+    max_seq_length = _number("Length limit", "Tokens; longer rows are cut.")
+    num_layers = _number("Layers", "From the last; -1: all.")
+    mask_prompt = _switch("Learn the answers alone", "Prompts are seen and not learnt.")
+
+    lora__rank = _number("Rank", empty="8")
+    lora__scale = _number("Scale", "Alpha divided by rank.", empty="20")
+    lora__dropout = _number("Dropout", empty="0")
+    lora__keys = forms.CharField(
+        label="Layer keys",
+        required=False,
+        max_length=2000,
+        help_text="Such as self_attn.q_proj, self_attn.v_proj. Empty: all.",
+    )
+    optimizer = forms.ChoiceField(
+        label="Optimiser", choices=[(name, name) for name in OPTIMIZERS], required=False
+    )
+    optimizer_options = forms.CharField(
+        label="Its options",
+        required=False,
+        max_length=500,
+        help_text="Such as weight_decay: 0.01, eps: 1e-8",
+    )
+    schedule__kind = forms.ChoiceField(
+        label="Learning rate over time",
+        choices=(("constant", "constant"), ("linear", "linear"), ("cosine", "cosine")),
+        required=False,
+    )
+    schedule__warmup = _number("Warm-up", "Updates in which it rises from 0.", empty="0")
+    schedule__final = _number("Left at the end", "Share of it, 0 to 1.", empty="0")
+    max_grad_norm = _number("Longest gradient", empty="no limit")
+    accumulation = _number("Batches per update", empty="1")
+    gradient_checkpointing = forms.ChoiceField(
+        label="Gradient checkpointing",
+        choices=(("", "as memory allows"), ("true", "on"), ("false", "off")),
+        required=False,
+        help_text="Activations are computed again instead of kept: less memory, slower.",
+    )
+    prompts = forms.CharField(
+        label="Prompts to answer at each evaluation",
+        required=False,
+        max_length=100_000,
+        help_text="One a line.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    prompt_tokens = _number("Tokens of such an answer", empty="64")
+    steps_per_report = _number("Steps per report")
+    steps_per_eval = _number("Steps per evaluation")
+    val_batches = _number("Validation batches", "-1: all.", empty="25")
+    patience = _number(
+        "Patience",
+        "Evaluations without a better one before the run ends.",
+        empty="never ends early",
+    )
+    keep_best = _switch("Keep the best", "The result has the lowest validation loss.")
+    steps_per_save = _number("Steps per checkpoint")
+    keep_checkpoints = _number("Checkpoints kept", empty="2")
+    seed = _number("Seed", empty="0")
+
+    config = forms.CharField(
+        label="Settings as YAML",
+        required=False,
+        max_length=100_000,
+        help_text="As mlx_lm.lora --config takes them.",
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
+    )
+
+    simple = (
+        "method", "iters", "batch_size", "learning_rate", "max_seq_length", "num_layers",
+        "mask_prompt",
+    )  # fmt: skip
+    advanced = (
+        ("Adapter", ("lora__rank", "lora__scale", "lora__dropout", "lora__keys")),
+        (
+            "Optimiser",
+            (
+                "optimizer", "optimizer_options", "schedule__kind", "schedule__warmup",
+                "schedule__final", "max_grad_norm", "accumulation",
+            ),
+        ),
+        (
+            "Watching",
+            (
+                "steps_per_report", "steps_per_eval", "val_batches", "patience", "keep_best",
+                "prompt_tokens", "prompts",
+            ),
+        ),
+        (
+            "Memory, checkpoints, chance",
+            ("gradient_checkpointing", "steps_per_save", "keep_checkpoints", "seed"),
+        ),
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        model = self.fields["model"]
+        assert isinstance(model, forms.ChoiceField)
+        models = LocalModel.objects.writing().order_by("name")
+        model.choices = [(one.slug, one.name) for one in models]
+        self.whole: TrainingConfig | None = None
+        """The checked configuration, with what was chosen, of a valid form."""
+        self.source: Source | None = None
+        """What the data's name stands for, of a valid form."""
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names that the data may have."""
+        return list(Dataset.objects.exclude(head=None).values_list("slug", flat=True))
+
+    @property
+    def simple_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.simple]
+
+    @property
+    def advanced_groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        return [(title, [self[name] for name in names]) for title, names in self.advanced]
+
+    @property
+    def base(self) -> LocalModel:
+        """Of a form whose model is valid."""
+        return LocalModel.objects.get(slug=self.cleaned_data["model"])
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = self.cleaned_data
+        if self.errors:
+            return cleaned
+        try:
+            self.source = source_named(cleaned["folder"])
+        except BadOrder as error:
+            self.add_error("folder", str(error))
+            return cleaned
+        try:
+            self.whole = completed(
+                base=self.base, data=self.source.folder, settings=nested(cleaned)
+            )
+        except BadOrder as error:
+            self.add_error("folder" if "jsonl" in str(error) else None, str(error))
+        return cleaned
+
+
+def nested(cleaned: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a form's fields hold; empty ones are left out. Raises BadOrder."""
+    settings: dict[str, Any] = {}
+    for name, value in cleaned.items():
+        if value in ("", None, False) or name in ("model", "folder", "name", "config"):
+            continue
+        group, inside, field = name.partition(NESTED)
+        home = settings.setdefault(group, {}) if inside else settings
+        home[field if inside else name] = _understood(name, value)
+    return settings
+
+
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The form's fields that settings fill, as they are written there."""
+    fields: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name in ("lora", "schedule") and isinstance(value, Mapping):
+            inside = {f"{name}{NESTED}{key}": each for key, each in value.items()}
+            fields |= {key: _written(key, each) for key, each in inside.items()}
+        else:
+            fields[name] = _written(name, value)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def initial_of(job: TrainingJob) -> dict[str, Any]:
+    """What a form shows that is to order the same again."""
+    base = {"model": job.base.slug} if job.base else {}
+    return flat(job.settings) | base | {"folder": name_of(job.dataset) if job.dataset else job.data}
+
+
+def _understood(name: str, value: Any) -> Any:
+    if name == "prompts":
+        return [line.strip() for line in value.splitlines() if line.strip()]
+    if name == "lora__keys":
+        return value.replace(",", " ").split()
+    if name == "optimizer_options":
+        return settings_of("{" + value + "}")
+    if name == "gradient_checkpointing":
+        return value == "true"
+    return value
+
+
+def _written(name: str, value: Any) -> Any:
+    if name == "prompts":
+        return "\n".join(value)
+    if name == "lora__keys" and value is not None:
+        return ", ".join(value)
+    if name == "optimizer_options":
+        return ", ".join(f"{key}: {each}" for key, each in value.items())
+    if name == "gradient_checkpointing":
+        return "true" if value else "false"
+    return value

@@ -1,0 +1,161 @@
+"""The pages where a training job is put together, examined and ordered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+from django_htmx.middleware import HtmxDetails
+
+from apps.inference.client import EngineError
+from apps.inference.engine.protocol import Ok, UnloadModel
+from apps.inference.services import attentive_engine
+from apps.models.models import LocalModel
+from apps.training import services
+from apps.training.errors import BadOrder
+from apps.training.forms import OrderForm, flat, initial_of
+from apps.training.models import TrainingJob
+from apps.training.orders import settings_of
+from apps.training.preflight import examine
+from apps.training.shown import duration
+from apps.training.trainer.config import TrainingConfig
+from apps.training.trainer.mlx_lm_yaml import write_yaml
+
+
+class HtmxHttpRequest(HttpRequest):
+    htmx: HtmxDetails
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@vary_on_headers("HX-Request")
+def new(request: HtmxHttpRequest) -> HttpResponse:
+    """The form; what it begins with is in the address (``?clone=1``, ``?model=``, ``?folder=``).
+
+    A POST says by ``action`` what is wanted: to ``order``, to ``examine`` what is asked
+    for (for htmx what came of it alone), to take the ``safer`` settings, to ``import`` YAML.
+    """
+    if request.method != "POST":
+        return _form(request, OrderForm(initial=_initial(request)))
+    match request.POST.get("action"):
+        case "import":
+            return _imported(request)
+        case "examine" | "safer" as action:
+            form = OrderForm(request.POST)
+            if request.htmx:
+                return render(request, "training/new.html#preflight", _examined(form))
+            if action == "safer":
+                form = _with(form, flat(_examined(form).get("safer", {})))
+            return _form(request, form, **_examined(form))
+        case _:
+            return _ordered(request, OrderForm(request.POST))
+
+
+@require_POST
+def unload(request: HttpRequest) -> HttpResponse:
+    """Frees the memory of the models named, for a job that needs it."""
+    models = LocalModel.objects.filter(slug__in=request.POST.getlist("unload"))
+    try:
+        for model in models:
+            attentive_engine().call(UnloadModel(digest=model.digest), Ok)
+    except EngineError as error:
+        messages.error(request, error.message)
+    form = OrderForm(request.POST)
+    return _form(request, form, **_examined(form))
+
+
+def _initial(request: HttpRequest) -> dict[str, Any]:
+    named = {
+        name: request.GET[name] for name in ("model", "folder", "name") if request.GET.get(name)
+    }
+    clone = request.GET.get("clone", "")
+    if not (clone.isdecimal() and len(clone) < 18):
+        return named
+    job = TrainingJob.objects.newest_first().filter(pk=int(clone)).first()
+    if job is None:
+        return named
+    name = services.next_name(job.base, job.name) if job.base else job.name
+    return initial_of(job) | {"name": name} | named
+
+
+def _imported(request: HtmxHttpRequest) -> HttpResponse:
+    """The form with what its YAML says in its fields."""
+    form = OrderForm(request.POST)
+    try:
+        fields = flat(settings_of(request.POST.get("config", "")))
+    except BadOrder as error:
+        form.full_clean()
+        form.errors.clear()
+        form.add_error("config", str(error))
+        return _form(request, form)
+    form = _with(form, fields)
+    return _form(request, form, **_examined(form))
+
+
+def _with(form: OrderForm, fields: dict[str, Any]) -> OrderForm:
+    """The same form with some fields filled in otherwise."""
+    written: dict[str, Any] = dict(form.data.items())
+    for name, value in fields.items():
+        if name not in form.fields:
+            continue
+        if value is False:
+            written.pop(name, None)
+        else:
+            written[name] = value
+    return OrderForm(written)
+
+
+def _ordered(request: HtmxHttpRequest, form: OrderForm) -> HttpResponse:
+    if not form.is_valid() or form.whole is None:
+        return _form(request, form)
+    try:
+        job = services.order(
+            base=form.base,
+            data=Path(form.whole.data),
+            name=form.cleaned_data["name"],
+            settings=form.whole.model_dump(mode="json", exclude={"model", "data"}),
+            dataset=form.source.version if form.source else None,
+        )
+    except BadOrder as error:
+        form.add_error("name" if "called" in str(error) else None, str(error))
+        return _form(request, form, **_examined(form))
+    services.start(job=job)
+    return redirect("training:detail", job.pk)
+
+
+def _examined(form: OrderForm) -> dict[str, Any]:
+    """What is known of the job that the form asks for; why not, where its fields don't let it."""
+    if not form.is_valid() or form.whole is None:
+        # Nobody is told off for a name that is not given yet.
+        problems = [
+            str(error)
+            for name, errors in form.errors.items()
+            for error in errors
+            if name != "name" and form.data.get(name, "x")
+        ]
+        if list(form.errors) != ["name"]:
+            return {"problems": problems, "asked": True}
+        form.whole = _whole_without_name(form)
+    if form.whole is None:
+        return {"asked": True}
+    try:
+        found = examine(form.base, form.whole)
+    except BadOrder as error:
+        return {"problems": [str(error)], "asked": True}
+    time = None if found.seconds is None else duration(found.seconds)
+    yaml = write_yaml(form.whole)
+    return {"preflight": found, "time": time, "yaml": yaml, "safer": found.safer, "asked": True}
+
+
+def _whole_without_name(form: OrderForm) -> TrainingConfig | None:
+    named = _with(form, {"name": "x"})
+    return named.whole if named.is_valid() else None
+
+
+def _form(request: HttpRequest, form: OrderForm, **context: Any) -> HttpResponse:
+    status = 422 if form.is_bound and form.errors else 200
+    return render(request, "training/new.html", {"form": form} | context, status=status)

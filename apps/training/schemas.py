@@ -1,0 +1,151 @@
+"""A training job as JSON: what the REST API takes and answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from apps.training.models import TrainingJob
+from apps.training.preflight import Preflight
+from apps.training.series import Curve
+from apps.training.sources import name_of
+
+
+class JobOut(BaseModel):
+    id: int
+    name: str
+    model: str | None = Field(description="Of the base, in API calls; null: it was deleted.")
+    data: str = Field(description="Folder with train.jsonl and, for validation, valid.jsonl.")
+    dataset: str | None = Field(description="Whose folder it is, as `words@3`; null: no dataset's.")
+    settings: dict[str, Any]
+    state: Literal["queued", "running", "paused", "done", "failed", "cancelled", "interrupted"]
+    doing: str
+    step: int
+    steps: int
+    facts: dict[str, Any] = Field(description="What the trainer found; empty until it has begun.")
+    ending: str = Field(description="Why the run ended; empty where it did not.")
+    fault: str = Field(description="Kind of the failure; empty where there was none.")
+    error: str
+    made: str = Field(description="Name in API calls of what it made; empty: nothing yet.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, job: TrainingJob) -> JobOut:
+        same = {name: getattr(job, name) for name in _SAME}
+        return cls.model_validate(
+            same
+            | {
+                "model": job.base.slug if job.base else None,
+                "dataset": name_of(job.dataset) if job.dataset else None,
+                "made": job.api_name,
+            }
+        )
+
+
+_SAME = (
+    "id", "name", "data", "settings", "state", "doing", "step", "steps", "facts", "ending",
+    "fault", "error", "created_at", "started_at", "finished_at",
+)  # fmt: skip
+
+
+class JobList(BaseModel):
+    jobs: list[JobOut] = Field(description="The newest first.")
+    total: int = Field(description="How many there are, whatever was asked for.")
+
+
+class JobRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1, max_length=200, description="Name of the base.")
+    data: str = Field(
+        min_length=1,
+        max_length=1000,
+        description="A dataset, as `words` or `words@3`, or a folder on the hub's machine with "
+        "train.jsonl.",
+    )
+    name: str = Field(min_length=1, max_length=120, description="What the result is to be called.")
+    settings: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Of the trainer; what is left out is chosen to suit model, data and machine.",
+    )
+    config: str = Field(
+        default="",
+        max_length=100_000,
+        description="Settings as mlx-lm's YAML; `settings` count more, `model` and `data` most.",
+    )
+    despite_refusals: bool = Field(
+        default=False, description="Queue it even where preflight says that it can't work."
+    )
+
+
+class FindingOut(BaseModel):
+    level: Literal["refused", "warning", "note"]
+    text: str
+    safer: dict[str, Any] = Field(description="Settings that mend it.")
+
+
+class PreflightOut(BaseModel):
+    """Bytes, seconds and tokens; what is estimated says so."""
+
+    settings: dict[str, Any] = Field(description="All of them, with those that were chosen.")
+    verdict: Literal["fits", "tight", "too big", "unknown"]
+    needed_bytes: int = Field(description="Estimated peak memory.")
+    free_bytes: int
+    disk_bytes: int
+    steps: int
+    epochs: float
+    rows: int
+    validation_rows: int
+    truncated: float = Field(description="Share of the rows that are cut, 0.0 to 1.0.")
+    seconds: float | None = Field(description="Estimated; null: this base was never timed here.")
+    unload_first: list[str] = Field(description="Loaded models whose memory it needs.")
+    findings: list[FindingOut]
+    config: str = Field(description="The settings as mlx-lm's YAML.")
+
+    @classmethod
+    def of(cls, found: Preflight, settings: dict[str, Any], config: str) -> PreflightOut:
+        return cls(
+            settings=settings,
+            verdict=found.fit.verdict,  # type: ignore[arg-type]
+            needed_bytes=found.fit.needed_bytes,
+            free_bytes=found.fit.free_bytes,
+            disk_bytes=found.disk_bytes,
+            steps=found.steps,
+            epochs=found.epochs,
+            rows=found.material.rows,
+            validation_rows=found.material.validation_rows,
+            truncated=found.truncated,
+            seconds=found.seconds,
+            unload_first=list(found.in_the_way),
+            findings=[
+                FindingOut(level=one.level, text=one.text, safer=one.safer)
+                for one in found.findings
+            ],
+            config=config,
+        )
+
+
+class CurveOut(BaseModel):
+    """Parallel lists. Where a point stands for several steps, ``step`` is their first."""
+
+    step: list[int]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+
+    @classmethod
+    def of(cls, curve: Curve) -> CurveOut:
+        return cls(step=curve.step, mean=curve.mean, low=curve.low, high=curve.high)
+
+
+class MetricsOut(BaseModel):
+    curves: dict[str, CurveOut] = Field(description="By name; only those that have points.")
+
+
+class TailOut(BaseModel):
+    text: str = Field(description="Whole lines.")
+    next: int = Field(description="Bytes read: what `after` is to be the next time.")

@@ -1,0 +1,174 @@
+// A training run's curves: uPlot draws what the hub answers, every two seconds while the
+// run goes on. How they are drawn is in the address, so that a link shows the same.
+
+/* global uPlot */
+import { curveOf, inSeconds, smoothed } from "./training_curves.js";
+
+const HEIGHT = 220;
+const LIVE_MS = 2000;
+const COLOURS = ["--accent", "--ok", "--warn", "--bad", "--control"];
+
+const CHARTS = {
+  loss: { curves: [["loss", "training"], ["validation_loss", "validation"]], log: true },
+  learning_rate: { curves: [["learning_rate", ""]] },
+  gradient_norm: { curves: [["gradient_norm", ""]], log: true },
+  tokens_per_second: { curves: [["tokens_per_second", ""]] },
+  peak_memory: { curves: [["peak_memory", ""]], scale: 1 / 2 ** 30, unit: "GB" },
+};
+
+function colour(name) {
+  // Canvas knows no light-dark(): an element that wears the colour tells what it is.
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
+
+function figure(value, unit = "") {
+  return value == null ? "" : `${Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 })} ${unit}`.trim();
+}
+
+function clock(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${(minutes / 60).toFixed(1)} h`;
+}
+
+class Charts {
+  constructor(section) {
+    this.section = section;
+    this.form = section.querySelector("form");
+    this.runs = new Map();
+    this.plots = new Map();
+  }
+
+  get settings() {
+    const { smoothing, log, axis } = this.form.elements;
+    return { smoothing: Number(smoothing.value), log: log.checked, byTime: axis.value === "time" };
+  }
+
+  get urls() {
+    const others = [...this.form.querySelectorAll("[data-chart-url]:checked")].map((box) => box.dataset.chartUrl);
+    return [this.section.dataset.charts, ...others];
+  }
+
+  /** Asks for the runs that are shown; what fails is tried again the next time. */
+  async load(urls = this.urls) {
+    const answers = await Promise.all(urls.map(async (url) => {
+      const response = await fetch(url).catch(() => null);
+      return [url, response?.ok ? await response.json() : this.runs.get(url)];
+    }));
+    for (const [url, run] of answers) if (run) this.runs.set(url, run);
+    this.draw();
+  }
+
+  draw() {
+    const runs = this.urls.map((url) => this.runs.get(url)).filter(Boolean);
+    for (const place of this.section.querySelectorAll("[data-chart]")) this.drawOne(place, runs);
+    this.section.querySelector("[data-charts-empty]").hidden = this.plots.size > 0;
+  }
+
+  drawOne(place, runs) {
+    const kind = CHARTS[place.dataset.chart];
+    const { series, bands, data } = this.lines(kind, runs);
+    this.plots.get(place)?.destroy();
+    this.plots.delete(place);
+    place.hidden = data.length < 2;
+    if (place.hidden) return;
+    const target = place.querySelector(".curve__plot");
+    this.plots.set(place, new uPlot(this.options(kind, series, bands, target.clientWidth), data, target));
+  }
+
+  /** The chart's series for uPlot: of each curve its mean and, where it is thinned, its spread. */
+  lines(kind, runs) {
+    const { smoothing, byTime } = this.settings;
+    const series = [];
+    const bands = [];
+    const tables = [];
+    runs.forEach((run, at) => {
+      for (const [name, label] of kind.curves) {
+        const curve = curveOf(run, name, kind.scale);
+        if (!curve) continue;
+        const x = byTime ? inSeconds(run, curve.step) : curve.step;
+        const stroke = colour(COLOURS[series.filter((each) => !each.class).length % COLOURS.length]);
+        const title = [at || runs.length > 1 ? run.name : "", label].filter(Boolean).join(", ") || "value";
+        const value = (plot, raw) => figure(raw, kind.unit);
+        series.push({ label: title, stroke, width: 2, spanGaps: true, value, points: { show: curve.step.length < 60, size: 5, fill: stroke } });
+        const columns = [x, smoothed(curve.mean, smoothing)];
+        if (curve.low.some((low, index) => low !== curve.high[index])) {
+          const edge = { class: "curve-edge", label: "", stroke: "transparent", width: 0, spanGaps: true, points: { show: false } };
+          const top = series.push({ ...edge }, { ...edge }) - 1;
+          bands.push({ series: [top, top + 1], fill: stroke.replace("rgb(", "rgba(").replace(")", ", 0.18)") });
+          columns.push(curve.high, curve.low);
+        }
+        tables.push(columns);
+      }
+    });
+    return { series, bands, data: tables.length ? uPlot.join(tables) : [] };
+  }
+
+  options(kind, series, bands, width) {
+    const { log, byTime } = this.settings;
+    const grid = { stroke: colour("--hairline"), width: 1 };
+    const axis = { stroke: colour("--muted"), font: "11px system-ui", grid, ticks: grid };
+    const count = (value) => (value == null ? "" : byTime ? clock(value) : value.toLocaleString("en"));
+    return {
+      width,
+      height: HEIGHT,
+      scales: { x: { time: false }, y: { distr: log && kind.log ? 3 : 1 } },
+      series: [{ label: byTime ? "Time" : "Step", value: (plot, raw) => count(raw) }, ...series],
+      bands,
+      axes: [
+        { ...axis, values: (plot, ticks) => ticks.map(count) },
+        { ...axis, size: 72, values: (plot, ticks) => ticks.map((tick) => figure(tick, kind.unit)) },
+      ],
+    };
+  }
+
+  resize() {
+    for (const plot of this.plots.values()) {
+      plot.setSize({ width: plot.root.parentElement.clientWidth, height: HEIGHT });
+    }
+  }
+
+  remember() {
+    const chosen = new URLSearchParams(new FormData(this.form));
+    for (const [name, usual] of [["smoothing", "0"], ["axis", "steps"]]) {
+      if (chosen.get(name) === usual) chosen.delete(name);
+    }
+    const query = chosen.toString();
+    history.replaceState(history.state, "", `${location.pathname}${query ? `?${query}` : ""}${location.hash}`);
+  }
+
+  start() {
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+    this.form.addEventListener("input", (event) => {
+      this.form.querySelector("output").textContent = this.settings.smoothing.toFixed(2);
+      this.remember();
+      if (event.target.name === "with" && event.target.checked) this.load([event.target.dataset.chartUrl]);
+      else this.draw();
+    });
+    new ResizeObserver(() => this.resize()).observe(this.section);
+    const redraw = () => this.draw();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+    new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    this.follow();
+  }
+
+  async follow() {
+    let live = true;
+    await this.load();
+    setInterval(() => {
+      const active = document.querySelector("#run[data-poll]") !== null;
+      // Once more after the end: the last figures come with it.
+      if ((active || live) && !document.hidden) this.load();
+      live = active;
+    }, LIVE_MS);
+  }
+}
+
+const section = document.querySelector("[data-charts]");
+if (section) new Charts(section).start();
