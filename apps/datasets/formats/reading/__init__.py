@@ -1,0 +1,1 @@
+"""Files of many kinds to records, one at a time and in bounded memory."""

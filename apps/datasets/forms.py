@@ -1,0 +1,181 @@
+"""What a person may order, checked."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from apps.datasets.formats.checks import DESCRIPTIONS, Problem
+from apps.datasets.formats.personal import LABELS, Personal
+from apps.datasets.formats.reading.source import SUFFIXES
+from apps.datasets.models import Dataset
+from apps.models.models import LocalModel
+
+PASTED_CHARACTERS = 5_000_000
+MAX_SEED = 2**31 - 1
+DEFAULT_LIMIT = 2048
+
+_PLAIN = {"autocomplete": "off", "spellcheck": "false"}
+
+
+class ImportForm(forms.Form):
+    """A file or folder on the hub's machine."""
+
+    path = forms.CharField(
+        label="Path",
+        max_length=1000,
+        help_text=f"A folder, or a file: {', '.join(SUFFIXES)}; texts also as .gz or .zst.",
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+    name = forms.CharField(
+        label="Name here",
+        max_length=100,
+        required=False,
+        help_text="Empty: as the file or folder is called.",
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+
+    def clean_path(self) -> Path:
+        path = Path(self.cleaned_data["path"].strip())
+        try:
+            path = path.expanduser()
+        except RuntimeError:  # ~somebody, who has no home here
+            path = Path()
+        if not path.is_absolute():
+            raise ValidationError("Give the full path, from / or ~ on.")
+        if not os.path.exists(path):  # noqa: PTH110 - also of names that no file can have
+            raise ValidationError("There is no file or folder. Check the path.")
+        return path
+
+
+class PasteForm(forms.Form):
+    """Rows as text."""
+
+    text = forms.CharField(
+        label="Rows",
+        max_length=PASTED_CHARACTERS,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
+    )
+    format = forms.ChoiceField(
+        label="Format",
+        choices=((".jsonl", "JSON Lines"), (".json", "JSON"), (".csv", "CSV"), (".txt", "Text")),
+    )
+    paste_name = forms.CharField(
+        label="Name", max_length=100, initial="Pasted", widget=forms.TextInput(attrs=_PLAIN)
+    )
+
+
+class UploadForm(forms.Form):
+    """A file that the browser is about to send."""
+
+    name = forms.CharField(max_length=400)
+    size = forms.IntegerField(min_value=0, max_value=1 << 50)
+
+
+class SplitForm(forms.Form):
+    """How to divide the rows."""
+
+    valid = forms.IntegerField(label="Validation, %", min_value=0, max_value=50, initial=10)
+    test = forms.IntegerField(label="Test, %", min_value=0, max_value=40, initial=0)
+    seed = forms.IntegerField(label="Seed", min_value=0, max_value=MAX_SEED, initial=0)
+    group_by = forms.CharField(
+        label="Keep together by",
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+    stratify_by = forms.CharField(
+        label="Same shares by", max_length=200, required=False, widget=forms.TextInput(attrs=_PLAIN)
+    )
+
+    def plan(self) -> dict[str, Any]:
+        """The order, with fractions."""
+        values = self.cleaned_data
+        return values | {"valid": values["valid"] / 100, "test": values["test"] / 100}
+
+
+class SampleForm(forms.Form):
+    """How many training rows to keep; 0 for all of them, shuffled."""
+
+    rows = forms.IntegerField(label="Training rows", min_value=0, max_value=10**9, initial=0)
+    seed = forms.IntegerField(label="Seed", min_value=0, max_value=MAX_SEED, initial=0)
+
+
+class BitsForm(forms.Form):
+    """Kinds of problems and of personal data, by their names."""
+
+    problem = forms.MultipleChoiceField(
+        required=False,
+        choices=[(bit.name, said.label) for bit, said in DESCRIPTIONS.items()],
+    )
+    personal = forms.MultipleChoiceField(
+        required=False, choices=[(bit.name, label) for bit, label in LABELS.items()]
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = self.cleaned_data
+        if not cleaned.get("problem") and not cleaned.get("personal"):
+            raise ValidationError("Choose at least one kind.")
+        return cleaned
+
+    def plan(self) -> dict[str, int]:
+        """The order, as bits."""
+        values = self.cleaned_data
+        return {
+            "problems": sum(int(Problem[name]) for name in values["problem"]),
+            "personal": sum(int(Personal[name]) for name in values["personal"]),
+        }
+
+
+class RowForm(forms.Form):
+    """A row as JSON."""
+
+    row = forms.CharField(
+        label="Row as JSON",
+        max_length=8_000_000,
+        widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false", "class": "data-json"}),
+    )
+
+    def clean_row(self) -> dict[str, Any]:
+        try:
+            row = json.loads(self.cleaned_data["row"])
+        except (ValueError, RecursionError) as error:
+            raise ValidationError(f"This is not valid JSON: {error}.") from error
+        if not isinstance(row, dict):
+            raise ValidationError("A row is an object, in braces.")
+        return row
+
+
+class TokensForm(forms.Form):
+    """Whose tokens, and where they are cut."""
+
+    model = forms.ModelChoiceField(
+        label="Model",
+        queryset=LocalModel.objects.exclude(kind=LocalModel.Kind.EMBEDDING).order_by("name"),
+        to_field_name="slug",
+        empty_label=None,
+    )
+    limit = forms.IntegerField(
+        label="Max. sequence length", min_value=8, max_value=1_000_000, initial=DEFAULT_LIMIT
+    )
+    mask = forms.BooleanField(label="Learn only the answer", required=False, initial=True)
+
+
+class MergeForm(forms.Form):
+    """Another dataset, of the same kind."""
+
+    other = forms.ModelChoiceField(
+        label="Dataset", queryset=Dataset.objects.none(), to_field_name="slug"
+    )
+
+    def __init__(self, *args: Any, dataset: Dataset, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kind = dataset.head.kind if dataset.head else ""
+        others = Dataset.objects.filter(head__kind=kind).exclude(pk=dataset.pk)
+        self.fields["other"].queryset = others.order_by("name")  # type: ignore[attr-defined]

@@ -1,0 +1,107 @@
+"""The page that takes data in: a path, a file from the browser, pasted rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.datasets import services, uploads
+from apps.datasets.errors import DatasetError
+from apps.datasets.formats.reading.source import SUFFIXES
+from apps.datasets.forms import ImportForm, PasteForm, UploadForm
+
+_ACCEPTED = ",".join((*SUFFIXES, ".gz", ".zst"))
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """The whole page."""
+    return _page(request)
+
+
+@require_POST
+def start(request: HttpRequest) -> HttpResponse:
+    """Queues the import of a path; a form with mistakes comes back with them."""
+    form = ImportForm(request.POST)
+    if form.is_valid():
+        try:
+            job = services.order_import(**form.cleaned_data)
+        except DatasetError as error:
+            form.add_error("name", str(error))
+        else:
+            return redirect(job.dataset)
+    return _page(request, form=form)
+
+
+@require_POST
+def paste(request: HttpRequest) -> HttpResponse:
+    """Queues the import of pasted rows."""
+    form = PasteForm(request.POST)
+    if form.is_valid():
+        values = form.cleaned_data
+        path = uploads.pasted(values["text"], values["format"])
+        try:
+            job = services.order_import(path=path, name=values["paste_name"], uploaded=True)
+        except DatasetError as error:
+            uploads.drop(path)
+            form.add_error("paste_name", str(error))
+        else:
+            return redirect(job.dataset)
+    return _page(request, paste_form=form)
+
+
+@require_POST
+def begin_upload(request: HttpRequest) -> JsonResponse:
+    """Answers where the browser may send the pieces of a file, and how large they are."""
+    form = UploadForm(request.POST)
+    if not form.is_valid():
+        return _refusal("The file's name or size can't be used. Choose another.")
+    try:
+        upload = uploads.begin(**form.cleaned_data)
+    except DatasetError as error:
+        return _refusal(str(error))
+    url = reverse("datasets:import_piece", args=[upload.token])
+    return JsonResponse({"url": url, "chunk_bytes": uploads.CHUNK_BYTES})
+
+
+@require_POST
+def upload_piece(request: HttpRequest, token: str) -> JsonResponse:
+    """Takes the piece at ``?offset=``; the last one queues the import.
+
+    The answer names the offset that is wanted next, also where a browser lost an answer.
+    """
+    offset = request.GET.get("offset", "")
+    length = int(request.META.get("CONTENT_LENGTH") or 0)
+    if not offset.isdecimal() or length > uploads.CHUNK_BYTES:
+        return _refusal("The browser sent a piece that is too large. Reload the page.")
+    try:
+        upload = uploads.resume(token)
+        uploads.append(upload, int(offset), request.body)
+        if upload.is_whole:
+            job = services.order_import(path=upload.path, name=upload.stem, uploaded=True)
+            return JsonResponse({"received": upload.size, "done": job.dataset.get_absolute_url()})
+    except uploads.WrongPlace as error:
+        return JsonResponse({"received": error.received})
+    except DatasetError as error:
+        return _refusal(str(error))
+    return JsonResponse({"received": upload.received})
+
+
+def _page(
+    request: HttpRequest, form: ImportForm | None = None, paste_form: PasteForm | None = None
+) -> HttpResponse:
+    context: dict[str, Any] = {
+        "form": form or ImportForm(),
+        "paste_form": paste_form or PasteForm(),
+        "accepted": _ACCEPTED,
+    }
+    return render(request, "data/import.html", context)
+
+
+def _refusal(why: str) -> JsonResponse:
+    """A failure that was foreseen is a normal answer, here as in the pages."""
+    return JsonResponse({"error": why})

@@ -1,0 +1,132 @@
+"""The work of an import: a source to a version of its columns, and one of its rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from apps.datasets import uploads
+from apps.datasets.errors import BadDataOrder
+from apps.datasets.formats.kinds import SAMPLED, UNKNOWN, Kind, recognise
+from apps.datasets.formats.limits import MAX_COLUMNS
+from apps.datasets.formats.reading.records import FAULTS, Fault, Read, Record, Unreadable
+from apps.datasets.formats.reading.source import read_source
+from apps.datasets.formats.store.writing import RowWriter, Written
+from apps.datasets.landing import land, staged
+from apps.datasets.mapping_work import write_mapped
+from apps.datasets.models import DatasetJob, DatasetVersion
+from apps.jobs.conduct import JobEnds, Report
+
+_TELL_EVERY = 1_000
+_SAMPLES = 20
+"""Unreadable places that are kept of each fault."""
+
+
+def import_source(job: DatasetJob, report: Report) -> DatasetVersion:
+    """Read the source. Raises FormatError, BadDataOrder; then nothing of it is left."""
+    path = Path(job.plan["path"])
+    try:
+        version = _imported(job, path, report)
+    except JobEnds:
+        raise  # a job that is to go on later still needs its file
+    except BaseException:
+        _drop(job)
+        raise
+    _drop(job)
+    return version
+
+
+def _imported(job: DatasetJob, path: Path, report: Report) -> DatasetVersion:
+    size = _size_of(path)
+    with staged(size) as folder:
+        tally = _Tally()
+        written, kind = _write_records(path, folder, tally, report)
+        columns = land(
+            folder,
+            written,
+            dataset=job.dataset,
+            kind=DatasetVersion.Kind.UNMAPPED,
+            change=f"Imported from {job.plan['label']}"[:300],
+            facts=tally.as_json() | {"recognised": kind.label, "mapping": kind.mapping.as_json()},
+        )
+    if kind is UNKNOWN:
+        return columns
+    return write_mapped(
+        columns,
+        kind.mapping,
+        change=f"Recognised as {kind.label}",
+        report=lambda doing, fraction: report(doing, 0.5 + fraction / 2),
+    )
+
+
+def _write_records(path: Path, folder: Path, tally: _Tally, report: Report) -> tuple[Written, Kind]:
+    reads = tally.counted(read_source(path))
+    first = list(islice((read for read in reads if isinstance(read, Record)), SAMPLED))
+    kind = recognise([record.value for record in first])
+    with RowWriter(folder, mapped=False) as writer:
+        for count, read in enumerate(chain(first, reads)):
+            if isinstance(read, Record):
+                writer.add(read.value)
+            if count % _TELL_EVERY == 0:
+                report(f"reading, {tally.records:,} rows so far", _asymptote(tally.records))
+        if not tally.records:
+            raise BadDataOrder(f"No row could be read. {tally.in_words()} Choose another file.")
+        return writer.close(), kind
+
+
+class _Tally:
+    """What a source holds, counted while it passes."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self._columns: dict[str, None] = {}
+        self._faults: Counter[str] = Counter()
+        self._samples: dict[str, list[dict[str, Any]]] = {}
+
+    def counted(self, reads: Iterator[Read]) -> Iterator[Read]:
+        for read in reads:
+            if isinstance(read, Record):
+                self.records += 1
+                if self.records <= SAMPLED and len(self._columns) < MAX_COLUMNS:
+                    self._columns.update(dict.fromkeys(read.value))
+            else:
+                self._note(read)
+            yield read
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "columns": list(self._columns),
+            "unreadable": dict(self._faults),
+            "unreadable_samples": self._samples,
+        }
+
+    def in_words(self) -> str:
+        """Why so many places gave nothing."""
+        counts = (f"{count:,} {FAULTS[Fault(fault)]}" for fault, count in self._faults.items())
+        return f"Unreadable: {', '.join(counts)}." if self._faults else "It is empty."
+
+    def _note(self, read: Unreadable) -> None:
+        self._faults[read.fault] += 1
+        samples = self._samples.setdefault(read.fault, [])
+        if len(samples) < _SAMPLES:
+            samples.append({"file": read.file, "line": read.line, "detail": read.detail[:400]})
+
+
+def _size_of(path: Path) -> int:
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size if path.exists() else 0
+
+
+def _asymptote(records: int) -> float:
+    """How far a reading may be whose end nobody knows: half of it after 200,000 rows."""
+    return 0.5 * records / (records + 200_000)
+
+
+def _drop(job: DatasetJob) -> None:
+    """Remove the hub's own copy of what was uploaded or pasted."""
+    if job.plan["uploaded"]:
+        uploads.drop(Path(job.plan["path"]))

@@ -1,0 +1,124 @@
+"""The mapping as the page's form has it: a role in each column's header, and templates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import QueryDict
+
+from apps.datasets.formats.errors import BadMapping
+from apps.datasets.formats.mapping import MAX_TEMPLATE, ROLES, Mapping, Target
+from apps.datasets.models import DatasetVersion
+from apps.datasets.shown import Shown, shown
+
+PREVIEWED = 4
+"""Records that the page shows."""
+KEEP = "keep"
+MAX_SHOWN_COLUMNS = 60
+
+LABELS = {
+    Target.CHAT: "Conversation",
+    Target.COMPLETION: "Prompt and completion",
+    Target.TEXT: "Plain text",
+    Target.PREFERENCE: "Preference pairs",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column with the role that its header has chosen."""
+
+    field: str
+    """Name of the header's select."""
+    name: str
+    role: str
+
+
+@dataclass(frozen=True)
+class Template:
+    """A role's template, which goes before what headers say."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
+class MappingPage:
+    """All that the mapping form shows."""
+
+    target: Target
+    columns: list[Column]
+    templates: list[Template]
+    hidden_columns: int
+
+    @property
+    def targets(self) -> list[tuple[str, str]]:
+        return [(str(target), label) for target, label in LABELS.items()]
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return (*ROLES[self.target], KEEP)
+
+    @property
+    def mapping(self) -> Mapping:
+        """Columns of one role are joined by blank lines; a template takes their place."""
+        roles: dict[str, str] = {}
+        for column in self.columns:
+            if column.role and column.role != KEEP:
+                part = "{" + column.name + "}"
+                roles[column.role] = "\n\n".join(filter(None, [roles.get(column.role), part]))
+        roles |= {each.role: each.text for each in self.templates if each.text}
+        keep = tuple(column.name for column in self.columns if column.role == KEEP)
+        return Mapping(self.target, roles, keep)
+
+
+def page_of(version: DatasetVersion, data: QueryDict) -> MappingPage:
+    """The form as the address or the post has it; at first as was recognised."""
+    names: list[str] = version.facts["columns"]
+    if "target" not in data:
+        return _recognised(names, Mapping.of_json(version.facts["mapping"]))
+    wanted = data.get("target", "")
+    target = Target(wanted) if wanted in set(Target) else Target.CHAT
+    allowed = {*ROLES[target], KEEP}
+    columns = [
+        Column(field, name, role if (role := data.get(field, "")) in allowed else "")
+        for field, name in _fields(names)
+    ]
+    templates = [
+        Template(role, data.get(f"template-{role}", "").replace("\r\n", "\n")[:MAX_TEMPLATE])
+        for role in ROLES[target]
+    ]
+    return MappingPage(target, columns, templates, len(names) - len(columns))
+
+
+def previews(version: DatasetVersion, mapping: Mapping) -> tuple[list[Shown], str]:
+    """The first records as rows, and why the mapping can't be used, if it can't."""
+    try:
+        mapping.check(version.facts["columns"])
+    except BadMapping as error:
+        return [], str(error)
+    return [shown(mapping.apply(record)) for record in records(version)], ""
+
+
+def records(version: DatasetVersion) -> list[dict[str, Any]]:
+    """The first records of a version."""
+    return [version.files.at(number).value for number in range(min(PREVIEWED, version.rows))]
+
+
+def _recognised(names: list[str], mapping: Mapping) -> MappingPage:
+    """Plain columns in the headers, all else as templates."""
+    by_source = {source: role for role, source in mapping.roles.items()}
+    columns = [
+        Column(field, name, by_source.get("{" + name + "}", "")) for field, name in _fields(names)
+    ]
+    placed = {column.role for column in columns}
+    templates = [
+        Template(role, "" if role in placed else mapping.roles.get(role, ""))
+        for role in ROLES[mapping.target]
+    ]
+    return MappingPage(mapping.target, columns, templates, len(names) - len(columns))
+
+
+def _fields(names: list[str]) -> list[tuple[str, str]]:
+    return [(f"column-{number}", name) for number, name in enumerate(names[:MAX_SHOWN_COLUMNS])]

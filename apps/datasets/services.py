@@ -1,0 +1,143 @@
+"""Orders of work on datasets, and what other apps ask of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from apps.datasets import landing
+from apps.datasets.errors import BadDataOrder, Busy, InUse, SourceNotFound
+from apps.datasets.formats.checks import ERRORS
+from apps.datasets.formats.mapping import Mapping
+from apps.datasets.formats.store.index import SPLITS
+from apps.datasets.formats.store.reading import Wanted
+from apps.datasets.models import Dataset, DatasetJob, DatasetVersion
+from apps.datasets.signals import dataset_uses
+from apps.models.naming import slug_from
+
+RESERVED = frozenset({"import", "jobs"})
+"""Pages that stand where a dataset of this name would have its own."""
+
+_EXAMINATIONS = (DatasetJob.Kind.NEAR, DatasetJob.Kind.TOKENS)
+
+
+def create_dataset(*, name: str, source: str = "") -> Dataset:
+    """A dataset without rows. Where the name is taken, its address has a number behind it."""
+    # A name in another script leaves nothing for the address, and is a name all the same.
+    base = slug_from(name)[:100] or "dataset"
+    with transaction.atomic():
+        slug, number = base, 2
+        while slug in RESERVED or Dataset.objects.filter(slug=slug).exists():
+            slug, number = f"{base}-{number}", number + 1
+        return Dataset.objects.create(
+            slug=slug, name=name.strip()[:200] or base, source=source[:1000]
+        )
+
+
+def order_import(*, path: Path, name: str, uploaded: bool = False) -> DatasetJob:
+    """Have the worker read a source into a new dataset. Raises BadDataOrder.
+
+    ``uploaded``: the file is the hub's own copy, which goes once the job is over.
+    """
+    path = path.absolute()
+    if not os.path.exists(path):  # noqa: PTH110 - also of names that no file can have
+        raise SourceNotFound(f"There is no file or folder {path}. Check the path.")
+    label = path.name if not uploaded else name
+    with transaction.atomic():
+        dataset = create_dataset(name=name or path.stem, source=str(path if not uploaded else name))
+        plan = {"path": str(path), "label": label, "uploaded": uploaded}
+        return _order(DatasetJob.Kind.IMPORT, dataset, None, plan)
+
+
+def order(*, version: DatasetVersion, kind: str, plan: dict[str, Any]) -> DatasetJob:
+    """Have the worker do something with a version. Raises Busy, BadDataOrder, BadMapping."""
+    if kind == DatasetJob.Kind.MAP:
+        Mapping.of_json(plan["mapping"]).check(version.facts["columns"])
+    with transaction.atomic():
+        if kind not in _EXAMINATIONS:
+            _require_idle(version.dataset)
+        return _order(kind, version.dataset, version, plan)
+
+
+def restore(*, version: DatasetVersion) -> None:
+    """Have the dataset stand for this version again: undo, and redo. Raises Busy."""
+    with transaction.atomic():
+        _require_idle(version.dataset)
+        version.dataset.head = version
+        version.dataset.save(update_fields=["head"])
+
+
+def delete_dataset(*, dataset: Dataset) -> None:
+    """Forget a dataset with its versions and their files. Raises InUse, Busy."""
+    with transaction.atomic():
+        _require_idle(dataset)
+        versions = list(dataset.versions.all())
+        answers = dataset_uses.send(sender=Dataset, versions=versions)
+        uses = [use for _, answer in answers for use in answer or ()]
+        if uses:
+            raise InUse(f"{dataset.name} can't be deleted: {' '.join(uses)}")
+        dataset.delete()
+    landing.remove_unnamed({version.digest for version in versions})
+
+
+def folder_for_training(version: DatasetVersion) -> Path:
+    """The folder with train.jsonl and, if it was split, valid.jsonl. It never changes.
+
+    Raises BadDataOrder where there is nothing in it that a model can be trained on.
+    """
+    if version.kind == DatasetVersion.Kind.UNMAPPED:
+        raise BadDataOrder(f"{version} has no roles yet. Map its columns first.")
+    if version.kind == DatasetVersion.Kind.PREFERENCE:
+        raise BadDataOrder(
+            f"{version} has preference pairs, which this trainer does not learn from. Map the "
+            "chosen answer as the completion instead."
+        )
+    if not version.train_rows:
+        raise BadDataOrder(f"{version} has no row to train on. Split it anew.")
+    faulty = len(version.files.numbers(Wanted(problem=ERRORS)))
+    if faulty:
+        raise BadDataOrder(
+            f"{faulty:,} row{'s' if faulty != 1 else ''} of {version} can't be learnt from. See "
+            "its problems, and remove or correct them."
+        )
+    return version.folder
+
+
+def export(*, version: DatasetVersion, to: Path) -> list[Path]:
+    """Copy the rows to a new folder in mlx-lm's shape. Raises BadDataOrder."""
+    to = to.expanduser().absolute()
+    if to.exists() and any(to.iterdir()):
+        raise BadDataOrder(f"{to} is not empty. Choose a folder that is, or a new one.")
+    to.mkdir(parents=True, exist_ok=True)
+    files = [version.folder / f"{split}.jsonl" for split in SPLITS]
+    return [Path(shutil.copy2(file, to)) for file in files if file.exists()]
+
+
+def active_jobs(datasets: Iterable[Dataset]) -> dict[int, DatasetJob]:
+    """The job at work on each dataset, by the dataset's key."""
+    jobs = DatasetJob.objects.active().filter(dataset__in=list(datasets))
+    return {job.dataset_id: job for job in jobs}
+
+
+def _order(
+    kind: str, dataset: Dataset, base: DatasetVersion | None, plan: dict[str, Any]
+) -> DatasetJob:
+    from apps.datasets.tasks import run_dataset_job  # the task imports the work it does
+
+    job = DatasetJob.objects.create(kind=kind, dataset=dataset, base=base, plan=plan)
+    transaction.on_commit(lambda: run_dataset_job(job.pk))
+    return job
+
+
+def _require_idle(dataset: Dataset) -> None:
+    active = DatasetJob.objects.active().filter(dataset=dataset).exclude(kind__in=_EXAMINATIONS)
+    if (job := active.first()) is not None:
+        raise Busy(
+            f"{dataset.name} is being changed: {job.get_kind_display()}. Wait until it is done, "
+            "or cancel it."
+        )

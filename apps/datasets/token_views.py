@@ -1,0 +1,62 @@
+"""What the model sees: the tokens of one row, and the lengths of all of them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from apps.datasets.formats.errors import NoTokens
+from apps.datasets.formats.tokens import RowTokenizer, load_tokenizer
+from apps.datasets.forms import TokensForm
+from apps.datasets.models import DatasetJob
+from apps.datasets.shown import bars_of
+from apps.datasets.views import dataset_of, frame, version_of
+
+SHOWN_TOKENS = 4_000
+"""Tokens of a row that the page shows; those behind are counted."""
+
+
+@require_safe
+def row_tokens(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """A row's exact text by tokens: special, learnt, seen only, cut."""
+    dataset = dataset_of(slug)
+    version = version_of(dataset, request)
+    if version is None or number >= version.rows:
+        raise Http404
+    form = TokensForm(request.GET)
+    context = frame(dataset, version, "rows") | {"number": number, "tokens_form": form}
+    if form.is_valid():
+        values = form.cleaned_data
+        try:
+            seen = _tokenizer(values["model"].path, values["model"].digest).see(
+                version.files.at(number).value, mask_prompt=values["mask"], limit=values["limit"]
+            )
+            context |= {"seen": seen, "tokens": seen.tokens[:SHOWN_TOKENS]}
+        except NoTokens as error:
+            context["failure"] = str(error)
+    return render(request, "data/row_tokens.html", context)
+
+
+@require_safe
+def tokens(request: HttpRequest, slug: str) -> HttpResponse:
+    """The newest count of this version's tokens, and a form for another."""
+    dataset = dataset_of(slug)
+    version = version_of(dataset, request)
+    if version is None:
+        raise Http404
+    counts = DatasetJob.objects.filter(base=version, kind=DatasetJob.Kind.TOKENS)
+    counted = counts.filter(state=DatasetJob.State.DONE).order_by("-pk").first()
+    context = frame(dataset, version, "tokens") | {"counted": counted, "tokens_form": TokensForm()}
+    if counted is not None:
+        context["bars"] = bars_of(counted.figures["bars"], counted.plan["limit"])
+    return render(request, "data/tokens.html", context)
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(path: str, digest: str) -> RowTokenizer:
+    """A tokenizer takes a second to read and some tens of megabytes to keep."""
+    return load_tokenizer(Path(path))

@@ -1,0 +1,86 @@
+"""The Data pages in a real browser: from a messy table to rows that a model can learn from."""
+
+from __future__ import annotations
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.hub_process import HubProcess
+
+GOOD = "".join(f'"How much is {i} times 3?","It is {3 * i}.",maths\n' for i in range(1, 41))
+MESSY = (
+    "Frage,Antwort,Thema\n"
+    '"What is the capital?","Berlin.",places\n'
+    '"What is the capital?","Berlin.",places\n'
+    '"What is 2+2?","",maths\n'
+    '"Who writes?","Write to jo@example.org.",people\n'
+    "too,many,fields,here\n" + GOOD
+)
+
+
+def no_violations(page: Page) -> None:
+    found = Axe().run(page).response["violations"]
+    assert [violation["id"] for violation in found] == []
+
+
+def test_a_messy_table_becomes_rows_to_learn_from(hub: HubProcess, page: Page) -> None:
+    page.goto(f"{hub.url}/data/import/")
+    table = {"name": "messy.csv", "mimeType": "text/csv", "buffer": MESSY.encode()}
+    page.get_by_label("File, or drop one here").set_input_files([table])
+    page.get_by_role("button", name="Upload and import").click()
+
+    # Its columns are called what nobody could know: they wait for their roles.
+    page.get_by_role("link", name="Map the columns").click()
+    expect(page.get_by_role("heading", name="Preview")).to_be_visible()
+    page.get_by_label("Conversation").check()
+    page.get_by_label("Frage").select_option("user")
+    page.get_by_label("Antwort").select_option("assistant")
+    page.get_by_label("Thema").select_option("keep")
+    expect(page.get_by_role("article", name="Row 1")).to_contain_text("assistantBerlin.")
+    no_violations(page)
+    page.get_by_role("button", name="Map all rows").click()
+
+    # What is wrong with it is counted, shown and removed in bulk.
+    expect(page.get_by_role("heading", name="Problems")).to_be_visible()
+    expect(page.get_by_text("more fields than columns")).to_be_visible()
+    no_violations(page)
+    page.get_by_role("link", name="Empty").click()
+    expect(page.get_by_text("1 row", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Rows", exact=True).click()
+    page.get_by_role("checkbox", name="Empty").check()
+    page.get_by_role("checkbox", name="Duplicate").check()
+    page.get_by_role("button", name="Remove rows").first.click()
+    expect(page.get_by_role("heading", name="42 rows")).to_be_visible()
+    page.get_by_role("checkbox", name="E-mail address").check()
+    page.get_by_role("button", name="Mask").click()
+    expect(page.get_by_role("heading", name="Personal data")).to_have_count(0)
+
+    # What the model sees of a row: all of the prompt is greyed, the answer is learnt.
+    page.get_by_role("link", name="1", exact=True).click()
+    page.get_by_role("button", name="Show tokens").click()
+    tokens = page.get_by_role("region", name="Tokens")
+    expect(tokens).to_contain_text("What is the capital?")
+    assert "capital" not in "".join(tokens.locator(".token:not(.is-masked)").all_inner_texts())
+    assert "Berlin." in "".join(tokens.locator(".token:not(.is-masked)").all_inner_texts())
+    no_violations(page)
+
+    page.get_by_role("link", name="Rows", exact=True).click()
+    page.get_by_role("button", name="Split", exact=True).click()
+    expect(page.get_by_text("Validation4")).to_be_visible()
+    page.get_by_role("link", name="Versions", exact=True).click()
+    expect(page.get_by_text("Split 90%/10%, seed 0")).to_be_visible()
+    no_violations(page)
+
+
+def test_a_search_keeps_its_place_in_the_address(hub: HubProcess, page: Page) -> None:
+    page.goto(f"{hub.url}/data/import/")
+    page.get_by_label("Rows", exact=True).fill('{"text": "One fish."}\n{"text": "Two birds."}\n')
+    page.get_by_role("textbox", name="Name", exact=True).fill("Animals")
+    page.get_by_role("button", name="Import").last.click()
+    expect(page.get_by_role("heading", name="2 rows")).to_be_visible()
+    page.get_by_role("searchbox", name="Search").fill("BIRDS")
+    page.get_by_role("searchbox", name="Search").press("Enter")
+    expect(page.get_by_text("1 row with")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("cell", name="Two birds.")).to_be_visible()
+    expect(page.get_by_role("cell", name="One fish.")).to_have_count(0)
