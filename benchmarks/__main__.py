@@ -13,11 +13,13 @@ from benchmarks import (
     company,
     comparison,
     constrained,
+    data,
     downloads,
     faults,
     measures,
     registry,
     schemas,
+    training_metrics,
 )
 from benchmarks.bare_loop import bare_loop
 from benchmarks.figures import Figure
@@ -104,6 +106,16 @@ def registry_suite(rounds: int) -> Iterable[Figure]:
     yield from registry.list_figures(rounds)
 
 
+def data_suite(rounds: int) -> Iterable[Figure]:
+    """A million rows imported, checked and searched. One round is minutes: it is enough."""
+    yield from data.data_figures()
+
+
+def training_metrics_suite(rounds: int) -> Iterable[Figure]:
+    """How fast the curves of a million points are answered, their spikes included."""
+    yield from training_metrics.chart_figures(rounds)
+
+
 def fit_suite(rounds: int) -> Iterable[Figure]:
     """Estimated against measured memory. A peak hardly varies, so one round is enough."""
     yield from fits()
@@ -120,6 +132,8 @@ SUITES: dict[str, Callable[[int], Iterable[Figure]]] = {
     "constrained": constrained_suite,
     "downloads": downloads_suite,
     "registry": registry_suite,
+    "data": data_suite,
+    "training-metrics": training_metrics_suite,
 }
 
 

@@ -46,6 +46,7 @@ PLANS: tuple[tuple[str, str, TrainingPlan], ...] = (
     ("small llama", "full", TrainingPlan("full", 4, 128, checkpoint=False)),
     ("small llama", "full, checkpointed", TrainingPlan("full", 4, 256)),
     ("small moe", "LoRA", TrainingPlan("lora", 4, 128, layers=-1, checkpoint=False)),
+    ("small qwen3", "LoRA", TrainingPlan("lora", 4, 256, layers=-1, checkpoint=False)),
     ("small gemma3", "LoRA", TrainingPlan("lora", 4, 256, layers=-1, checkpoint=False)),
     ("small mamba2", "LoRA", TrainingPlan("lora", 2, 128, layers=-1, checkpoint=False)),
 )

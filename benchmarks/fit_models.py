@@ -88,6 +88,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "mlp_only_layers": [], "moe_intermediate_size": 512, "vocab_size": 8000,
         "tie_word_embeddings": True, "norm_topk_prob": True,
     },
+    "small qwen3": {
+        "model_type": "qwen3", "hidden_size": 512, "num_hidden_layers": 6,
+        "intermediate_size": 1408, "num_attention_heads": 4, "num_key_value_heads": 1,
+        "head_dim": 128, "vocab_size": 8000, "tie_word_embeddings": True,
+    },
     "small gemma3": {
         "model_type": "gemma3_text", "hidden_size": 512, "num_hidden_layers": 6,
         "intermediate_size": 1408, "num_attention_heads": 4, "num_key_value_heads": 1,

@@ -23,6 +23,10 @@ from ninja.parser import Parser
 from ninja.types import DictStrAny
 from pydantic_core import from_json
 
+from apps.datasets import api as datasets
+from apps.datasets.errors import DatasetError
+from apps.datasets.formats.errors import FormatError
+from apps.datasets.problems import dataset_fault
 from apps.discovery import api as discovery
 from apps.discovery.downloads import api as downloads
 from apps.discovery.downloads.errors import DownloadError
@@ -58,6 +62,8 @@ from apps.inference.usage import api as usage
 from apps.inference.usage.tally import current_tally
 from apps.inference.warming import WarmPromptNotFound
 from apps.models.errors import RegistryError
+from apps.training import api as training
+from apps.training.errors import TrainingError
 from mlxhub_site.openapi import ApiDescription
 
 logger = logging.getLogger(__name__)
@@ -119,10 +125,15 @@ def _problem(request: HttpRequest, error: Exception | type[Exception]) -> Proble
             return discovery_problem(error)
         case RegistryError() | JobNotFound() | LeftoverNotFound() | BadModelSetting():
             return registry_problem(error)
+        case DatasetError() | FormatError():
+            status, code = dataset_fault(error)
+            return problem(status, str(error), code=code)
         case DownloadError():
             return download_problem(error)
         case downloads.DownloadNotFound():
             return problem(404, str(error), code="download_not_found")
+        case TrainingError() | training.TrainingNotFound():
+            return training.training_problem(error)
         case StillActive():
             return problem(409, str(error), code="benchmark_active")
         case ResponsesFault():
@@ -178,7 +189,8 @@ hub_api = HubAPI(
     version="1",
     description="Benchmarks: start, follow, read, delete. Usage: what was asked and answered. "
     "Models: list, set, convert, fuse, export, verify, delete. "
-    "Discovery: search Hugging Face, judge a model.",
+    "Discovery: search Hugging Face, judge a model. "
+    "Training: examine, order, follow, stop, resume.",
     docs_url="/docs",
     openapi_url="/openapi.json",
     urls_namespace="hub",
@@ -188,8 +200,10 @@ hub_api.add_router("", usage.router)
 # Its /models/jobs comes before /models/NAME.
 hub_api.add_router("", model_jobs.router)
 hub_api.add_router("", models.router)
+hub_api.add_router("", datasets.router)
 hub_api.add_router("", downloads.router)
 hub_api.add_router("", discovery.router)
+hub_api.add_router("", training.router)
 
 admin_api = HubAPI(
     owns_prefix=False,

@@ -26,6 +26,7 @@ from apps.inference.benchmarks.measuring.plan import FULL, QUICK, Plan
 from apps.inference.benchmarks.schemas import BenchmarkOut
 from apps.inference.models import BenchmarkRun
 from apps.inference.services import ModelNotFound
+from apps.jobs.models import JobState
 from mlxhub_site.supervisor.instance import running_hub_url
 
 
@@ -114,7 +115,8 @@ def _follow(
                 hub_url=hub_url,
                 api_key=api_key,
                 on_progress=show,
-                ending=lambda: BenchmarkRun.State.CANCELLED if interrupted.is_set() else None,
+                worker_stops=interrupted,
+                stopped_as=JobState.CANCELLED,
             )
         except AnotherRuns as error:
             services.cancel(run=run)

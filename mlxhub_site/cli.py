@@ -23,7 +23,7 @@ from typer.core import TyperGroup
 
 from apps.inference.client import EngineClient, EngineError
 from apps.inference.engine import protocol
-from mlxhub_site import discover, keys, model_work, registry
+from mlxhub_site import data, discover, keys, model_work, registry, training
 
 if TYPE_CHECKING:
     from apps.inference.services import NamedModel
@@ -286,6 +286,7 @@ def _describe_settings_error(error: ValidationError) -> str:
 
 # Their commands are in modules of their own.
 app.add_typer(keys.commands, name="keys", callback=_set_up_django)
+app.add_typer(data.commands, name="data", callback=_set_up_django)
 app.command()(_with_django(discover.search))
 app.command()(_with_django(discover.info))
 app.command("list")(_with_django(registry.list_models))
@@ -297,3 +298,8 @@ app.command()(_with_django(model_work.convert))
 app.command()(_with_django(model_work.fuse))
 app.command()(_with_django(model_work.export))
 app.command()(_with_django(model_work.verify))
+app.command()(_with_django(training.train))
+app.command()(_with_django(training.jobs))
+app.command()(_with_django(training.logs))
+app.command()(_with_django(training.stop))
+app.command()(_with_django(training.resume))

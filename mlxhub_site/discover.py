@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mlxhub_site.registry import WIDE
+
 if TYPE_CHECKING:
     from apps.discovery.finding import Found
     from apps.discovery.presentation import ModelView
@@ -56,7 +58,10 @@ def search(
     form = SearchForm(given)
     if not form.is_valid():
         name, problems = next(iter(form.errors.items()))
-        raise CommandError(f"--{name.replace('_', '-')}: {problems[0]}")
+        choices = getattr(form.fields[name], "choices", ())
+        known = ", ".join(key for key, _ in choices if key)
+        said = f"Choose one of {known}." if known else problems[0]
+        raise CommandError(f"--{name.replace('_', '-')}: {said}")
     with _explained():
         found = find_models(form.wanted, cursor, anew=refresh)
     if as_json:
@@ -106,22 +111,34 @@ def _explained() -> Iterator[None]:
 
 
 def _show_found(found: Found, console: Console) -> None:
-    from apps.discovery.sizes import readable
+    from apps.discovery.templatetags.discover import fit_on
+    from apps.inference.machine import this_machine
+    from apps.models.sizes import readable
     from apps.system.templatetags.shell import scaled
 
     _show_problem(found.problem, console)
-    table = Table("Model", "Parameters", "Weights", "Size", "Licence", "Downloads", box=None)
-    table.columns[0].overflow = "fold"
-    for column in (1, 3, 5):
-        table.columns[column].justify = "right"
+    wide, machine = console.width >= WIDE, this_machine()
+    table = Table(box=None, pad_edge=False)
+    # Names are never broken, to be copied; a narrow terminal gets fewer columns.
+    table.add_column("Model", no_wrap=True)
+    if wide:
+        table.add_column("Parameters", justify="right")
+    table.add_column("Weights")
+    table.add_column("Size", justify="right", no_wrap=True)
+    table.add_column("Fit", no_wrap=True)
+    if wide:
+        table.add_column("Licence")
+        table.add_column("Downloads", justify="right")
     for model in found.models:
+        fit = fit_on(model, machine)
+        parameters = scaled(model.parameters) if model.parameters else ""
         table.add_row(
             escape(model.repo_id) + (" [yellow](gated)[/]" if model.is_gated else ""),
-            scaled(model.parameters) if model.parameters else "",
+            *([parameters] if wide else []),
             escape(model.quantization),
             readable(model.weight_bytes) if model.weight_bytes else "",
-            escape(model.license),
-            scaled(model.downloads),
+            _verdict(fit) if fit else "",
+            *([escape(model.license), scaled(model.downloads)] if wide else []),
         )
     if found.models:
         console.print(table)
@@ -152,7 +169,7 @@ def _show_model(view: ModelView, console: Console) -> None:
 
 
 def _facts(view: ModelView) -> Iterator[tuple[str, str]]:
-    from apps.discovery.sizes import readable
+    from apps.models.sizes import readable
     from apps.system.templatetags.shell import scaled
 
     model = view.model
@@ -174,13 +191,18 @@ def _facts(view: ModelView) -> Iterator[tuple[str, str]]:
 
 
 def _fit_line(fit: Fit) -> str:
-    from apps.discovery.sizes import readable
+    from apps.models.fit import memory_size
 
-    style = _VERDICTS.get(fit.verdict)
-    word = f"[{style}]{fit.word}[/]" if style else fit.word
     if fit.reason:
-        return f"{word}: {escape(fit.reason)}"
-    return f"{word}: needs {readable(fit.needed_bytes)} of {readable(fit.free_bytes)}"
+        return f"{_verdict(fit)}: {escape(fit.reason)}"
+    return (
+        f"{_verdict(fit)}: needs {memory_size(fit.needed_bytes)} of {memory_size(fit.free_bytes)}"
+    )
+
+
+def _verdict(fit: Fit) -> str:
+    style = _VERDICTS.get(fit.verdict)
+    return f"[{style}]{fit.word}[/]" if style else fit.word
 
 
 def _show_problem(problem: str, console: Console) -> None:

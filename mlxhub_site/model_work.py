@@ -141,7 +141,9 @@ def _carry_out(job: ModelJob) -> None:
             run(job, stops=interrupted, stopped_as=JobState.CANCELLED, on_progress=tell)
         except AnotherWorks as error:
             services.cancel(job=job)
-            raise CommandError("Another conversion or fusion runs. Try again after it.") from error
+            raise CommandError(
+                "Another training, conversion or fusion runs. Try again after it."
+            ) from error
     _report(job, console)
 
 
@@ -149,6 +151,8 @@ def _report(job: ModelJob, console: Console) -> None:
     from apps.jobs.models import JobState
     from apps.models.work.shown import figures_of, notes_of
 
+    if job.is_active:
+        raise CommandError(f"The hub's worker is at it already: job {job.pk} on its Jobs page.")
     if job.state != JobState.DONE:
         raise CommandError(job.error or "It was cancelled, and nothing of it is left.")
     if damage := job.figures.get("damage"):
@@ -159,7 +163,7 @@ def _report(job: ModelJob, console: Console) -> None:
             table.add_row(row.label, row.before, row.after, row.change)
         console.print(table)
     for note in notes_of(job):
-        console.print(note)
+        console.print(escape(note))
     if job.result is not None:
         typer.echo(f"{job.result.name} is ready ({job.result.slug}).")
     elif place := job.figures.get("destination"):

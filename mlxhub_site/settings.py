@@ -195,6 +195,10 @@ class HubSettings(BaseSettings):
         return self.data_dir / "runs"
 
     @property
+    def datasets_dir(self) -> Path:
+        return self.data_dir / "datasets"
+
+    @property
     def exports_dir(self) -> Path:
         return self.data_dir / "exports"
 
@@ -250,6 +254,7 @@ INSTALLED_APPS = [
     "apps.jobs",
     "apps.models",
     "apps.models.work",
+    "apps.datasets",
     "apps.inference.keys",
     "apps.inference.api.responses",
     "apps.inference.usage",

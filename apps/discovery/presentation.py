@@ -152,7 +152,8 @@ class ModelView:
         names = {file.name for file in wanted} if snapshot.is_model else set()
         config = dict(facts.config)
         weights = _weights(facts, snapshot) if snapshot.is_model else None
-        context = _context(asked.get("context", ""))
+        longest = context_length(config) if config else None
+        context = _context(asked.get("context", ""), longest)
         return cls(
             facts=facts,
             at=kept.at,
@@ -163,7 +164,7 @@ class ModelView:
             download_bytes=snapshot.size_bytes,
             is_model=snapshot.is_model,
             parameters=weights.parameters if weights else facts.repository.model.parameters,
-            context_length=context_length(config) if config else None,
+            context_length=longest,
             context=context,
             fits=model_fits(config, weights, this_machine(), context=context),
             revision=asked.get("revision", ""),
@@ -181,8 +182,9 @@ def _weights(facts: ModelFacts, snapshot: Snapshot) -> Weights:
     return weights
 
 
-def _context(asked: str) -> int:
-    """The number asked for, within reason; the usual one for anything else."""
+def _context(asked: str, longest: int | None) -> int:
+    """The number asked for, as far as the model can take it; the usual one for anything else."""
+    most = longest or 10_000_000
     if not asked.isdecimal() or len(asked) > 9:
-        return CHAT_CONTEXT
-    return min(max(int(asked), 1), 10_000_000)
+        return min(CHAT_CONTEXT, most)
+    return min(max(int(asked), 1), most)

@@ -25,6 +25,7 @@ _ABOUT_THE_REPOSITORY = (errors.InvalidRepoId, errors.RepoNotFound, errors.NoUsa
 
 
 def discovery_problem(error: errors.DiscoveryError) -> Problem:
+    """The answer to what could not be had from the hub."""
     for kind, status, code in _ANSWERS:
         if isinstance(error, kind):
             about = isinstance(error, _ABOUT_THE_REPOSITORY)

@@ -14,7 +14,6 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect, push_url
-from django_htmx.middleware import HtmxDetails
 
 from apps.discovery.errors import DiscoveryError, InvalidRepoId, RepoNotFound
 from apps.discovery.finding import Found, find_models
@@ -22,11 +21,9 @@ from apps.discovery.forms import ARCHITECTURES, LICENSES, SearchForm
 from apps.discovery.model_page import model_facts
 from apps.discovery.presentation import ModelView, SearchAddress
 from apps.discovery.reference import Reference, is_revision, reference_in
+from apps.inference.machine import this_machine
 from apps.models.models import LocalModel
-
-
-class HtmxHttpRequest(HttpRequest):
-    htmx: HtmxDetails
+from apps.rendering.htmx import HtmxHttpRequest
 
 
 @require_safe
@@ -115,7 +112,12 @@ def _results(form: SearchForm) -> dict[str, Any]:
         found = find_models(form.wanted, form.cleaned_data["cursor"])
     except DiscoveryError as error:
         return {"problem": str(error)}
-    return {"found": found, "here": _here(found), "wanted": form.wanted}
+    return {
+        "found": found,
+        "here": _here(found),
+        "wanted": form.wanted,
+        "machine": this_machine(),
+    }
 
 
 def _here(found: Found) -> set[str]:

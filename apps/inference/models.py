@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
+from apps.jobs.models import Job, JobQuerySet, JobState
 from apps.models.models import Adapter, LocalModel
 
 
@@ -171,72 +172,30 @@ class WarmPrompt(models.Model):
         WarmPrompt.objects.filter(pk=self.pk).update(**fields)
 
 
-SILENT_AFTER = timedelta(seconds=30)
-"""A running benchmark that gave no sign for this long has lost its process."""
-
-
 THIS_HUB = "this hub"
 """What a benchmark calls the server that is not another one."""
 
 
-class BenchmarkRunQuerySet(models.QuerySet["BenchmarkRun"]):
-    def queued(self) -> BenchmarkRunQuerySet:
-        return self.filter(state=BenchmarkRun.State.QUEUED)
-
-    def running(self) -> BenchmarkRunQuerySet:
-        return self.filter(state=BenchmarkRun.State.RUNNING)
-
-    def active(self) -> BenchmarkRunQuerySet:
-        """Runs that are not over, the next one first."""
-        states = (BenchmarkRun.State.QUEUED, BenchmarkRun.State.RUNNING)
-        return self.filter(state__in=states).order_by("pk")
-
-    def ended(self) -> BenchmarkRunQuerySet:
-        return self.exclude(state__in=(BenchmarkRun.State.QUEUED, BenchmarkRun.State.RUNNING))
-
+class BenchmarkRunQuerySet(JobQuerySet["BenchmarkRun"]):
     def done(self) -> BenchmarkRunQuerySet:
-        return self.filter(state=BenchmarkRun.State.DONE)
-
-    def silent(self) -> BenchmarkRunQuerySet:
-        """Runs whose process is gone."""
-        return self.running().filter(seen_at__lt=timezone.now() - SILENT_AFTER)
+        return self.filter(state=JobState.DONE)
 
 
-class BenchmarkRun(models.Model):
-    """One benchmark of a model on this hub, or on another server, and what it found.
-
-    State changes are made by apps.inference.benchmarks.services, guarded by the
-    state they start from: a page, a worker and a command line may act at once.
-    """
-
-    class State(models.TextChoices):
-        QUEUED = "queued", "queued"
-        RUNNING = "running", "running"
-        DONE = "done", "done"
-        FAILED = "failed", "failed"
-        CANCELLED = "cancelled", "cancelled"
-        INTERRUPTED = "interrupted", "interrupted"
+class BenchmarkRun(Job):
+    """One benchmark of a model on this hub, or on another server, and what it found."""
 
     base_url = models.CharField(max_length=500, blank=True, help_text="Empty: this hub.")
     model_name = models.CharField(max_length=200, help_text="As the server calls it.")
     model_digest = models.CharField(max_length=80, blank=True, help_text="Empty: not known.")
     parameters = models.BigIntegerField(null=True, help_text="Number of weights, where known.")
     plan = models.JSONField(help_text="A benchmarks.measuring.plan.Plan.")
-    state = models.CharField(max_length=16, choices=State, default=State.QUEUED, db_index=True)
     steps_done = models.PositiveIntegerField(default=0)
     steps_total = models.PositiveIntegerField(default=0)
-    doing = models.CharField(max_length=120, blank=True)
-    cancel_requested = models.BooleanField(default=False)
     figures = models.JSONField(null=True, help_text="A benchmarks.measuring.figures.Figures.")
     peak_memory_bytes = models.PositiveBigIntegerField(
         null=True, help_text="The engine's, during the run; empty for another server."
     )
     machine = models.JSONField(default=dict, help_text="Where it ran, and with which versions.")
-    error = models.TextField(blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    started_at = models.DateTimeField(null=True)
-    seen_at = models.DateTimeField(null=True, help_text="The running process's last sign of life.")
-    finished_at = models.DateTimeField(null=True)
 
     objects = BenchmarkRunQuerySet.as_manager()
 
@@ -245,7 +204,7 @@ class BenchmarkRun(models.Model):
         constraints = (
             models.UniqueConstraint(
                 fields=("state",),
-                condition=models.Q(state="running"),
+                condition=models.Q(state=JobState.RUNNING),
                 name="one_benchmark_runs_at_a_time",
             ),
         )
@@ -259,9 +218,10 @@ class BenchmarkRun(models.Model):
         return urlsplit(self.base_url).netloc if self.base_url else THIS_HUB
 
     @property
-    def is_active(self) -> bool:
-        return self.state in (self.State.QUEUED, self.State.RUNNING)
+    def steps(self) -> str:
+        """How far it is, in words."""
+        return f"{self.steps_done} of {self.steps_total} steps"
 
     @property
     def is_done(self) -> bool:
-        return self.state == self.State.DONE
+        return self.state == JobState.DONE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 
 from django.conf import settings
 from django.db import transaction
@@ -39,6 +40,10 @@ class ModelNotFound(Exception):
 
 class ModelUnsuitable(ModelNotFound):
     """The model is there, but is not of the kind that the call needs."""
+
+
+MOST_NAMED = 8
+"""Models that an error names; a hub may know thousands."""
 
 
 @dataclass(frozen=True)
@@ -143,17 +148,25 @@ def resolve_model(name: str) -> NamedModel:
     return named
 
 
+def _known_like(name: str) -> str:
+    """The models that somebody who asked for ``name`` may have meant: all where they are few."""
+    slugs = list(known_models().order_by("slug").values_list("slug", flat=True))
+    if len(slugs) <= MOST_NAMED:
+        return ", ".join(slugs) or "there is none yet"
+    near = get_close_matches(name, slugs, n=MOST_NAMED, cutoff=0.4) or slugs[:MOST_NAMED]
+    return f"{', '.join(near)}, or one of {len(slugs) - len(near)} more"
+
+
 def find_model(name: str) -> NamedModel:
     """As ``resolve_model``, for a model of any kind."""
     base, colon, adapter_name = name.partition(":")
     # With its draft: whoever asks the engine may not be able to wait for the database.
     model = known_models().named(base).select_related("draft").first()
     if model is None:
-        known = ", ".join(known_models().order_by("slug").values_list("slug", flat=True))
         raise ModelNotFound(
             f"The model {base!r} is not on this hub. "
             f"Get it with `mlx-hub pull {shlex.quote(base)}`, or name one that is here: "
-            f"{known or 'there is none yet'}."
+            f"{_known_like(base)}."
         )
     if not colon:
         return NamedModel(model)

@@ -7,15 +7,16 @@ import threading
 
 from django.db import connection, transaction
 from huey import crontab
-from huey.contrib.djhuey import db_periodic_task, db_task, on_shutdown, on_startup
+from huey.contrib.djhuey import db_periodic_task, db_task, on_startup
 from huey.exceptions import RetryTask
 
-from apps.inference.benchmarks.tasks import requeue_benchmarks
+from apps.inference.benchmarks import tasks as benchmarks  # noqa: F401 - for huey to know them
 from apps.inference.client import EngineError, EngineUnavailable
 from apps.inference.heartbeat import keep_beating
 from apps.inference.models import WarmPrompt, WarmPromptQuerySet
 from apps.inference.services import sync_cache_entries
 from apps.inference.warming import warm_after_loads, warm_prompt
+from apps.jobs.tasks import once_a_process, worker_stops
 
 logger = logging.getLogger(__name__)
 
@@ -26,44 +27,19 @@ LOADS_INTERVAL = 5.0
 """Seconds between two looks at what the engine has loaded."""
 
 
-class _ProcessLife:
-    """Runs something once per worker process: huey calls its hooks in each worker thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._begun = False
-        self.stop = threading.Event()
-
-    def begins(self) -> bool:
-        with self._lock:
-            first, self._begun = not self._begun, True
-        return first
-
-
-_life = _ProcessLife()
-
-
 @on_startup()
+@once_a_process
 def start_heartbeat_and_warming() -> None:
-    """Once per worker process, whichever of its threads is first."""
-    if not _life.begins():
-        return
+    """What goes on beside the tasks until the worker is told to end."""
     for work in (keep_beating, keep_warming_after_loads):
-        threading.Thread(target=work, args=(_life.stop,), name=work.__name__, daemon=True).start()
+        threading.Thread(target=work, args=(worker_stops,), name=work.__name__, daemon=True).start()
     warm_at_start()
-    requeue_benchmarks()
 
 
 def warm_at_start() -> None:
     """Have every enabled prompt warmed, and those that a worker that died left half done."""
     unfinished = WarmPrompt.objects.in_progress()
     queue_warming(prompts=WarmPrompt.objects.enabled() | unfinished)
-
-
-@on_shutdown()
-def stop_heartbeat() -> None:
-    """Beat no more, and warm nothing more: the worker is going."""
-    _life.stop.set()
 
 
 def queue_warming(*, prompts: WarmPromptQuerySet) -> int:

@@ -13,7 +13,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import trigger_client_event
-from django_htmx.middleware import HtmxDetails
 
 from apps.inference.client import EngineError
 from apps.inference.engine.protocol import Ok, UnloadModel
@@ -23,13 +22,10 @@ from apps.inference.model_states import model_states
 from apps.inference.services import attentive_engine, engine, evict, spec_for
 from apps.inference.snapshot import look_at_engine
 from apps.models.models import LocalModel
+from apps.rendering.htmx import HtmxHttpRequest
 
 _FIRST_WORD = 0.5
 """Seconds an answer waits for the load's outcome, so that what fails at once is seen at once."""
-
-
-class HtmxHttpRequest(HttpRequest):
-    htmx: HtmxDetails
 
 
 @require_safe

@@ -17,7 +17,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from apps.jobs.models import J, Job, JobQuerySet, JobState, Wish, this_process
+from apps.jobs.models import J, Job, JobState, Wish, this_process
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def claim(job: Job, **fields: Any) -> bool:
     where a constraint of that model does not let it run now.
     """
     now = timezone.now()
-    rows = _rows(job).queued()
+    rows = job.row.queued()
     claimed = rows.update(
         state=JobState.RUNNING,
         runner=this_process(),
@@ -111,7 +111,7 @@ class _Pulse:
         # What holds where the process itself is told to end in the middle of the work.
         self.outcome: dict[str, Any] = {"state": stopped_as, "error": _why(stopped_as)}
         self._job = job
-        self._mine = _rows(job).running().filter(runner=this_process())
+        self._mine = job.row.running().filter(runner=this_process())
         self._latest: dict[str, Any] = {"doing": job.doing, "fraction": job.fraction}
         self._worker_stops = worker_stops
         self._stopped_as = stopped_as
@@ -201,11 +201,6 @@ def _pulse(job: Job, worker_stops: threading.Event, stopped_as: JobState) -> Ite
         # Whoever deletes the row of a running job has the last word.
         with suppress(ObjectDoesNotExist):
             job.refresh_from_db()
-
-
-def _rows(job: Job) -> JobQuerySet[Job]:
-    rows: JobQuerySet[Job] = type(job)._default_manager.filter(pk=job.pk)  # type: ignore[assignment]
-    return rows
 
 
 def _granted(wish: str, state: JobState) -> dict[str, Any]:

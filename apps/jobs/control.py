@@ -15,7 +15,7 @@ from apps.jobs.models import RESUMABLE, J, Job, JobQuerySet, JobState, Wish
 def cancel(job: Job) -> None:
     """End it: at once where no process is at it, else within a second or two."""
     running = When(state=JobState.RUNNING, then=F("state"))
-    _rows(job).filter(state__in=(JobState.QUEUED, JobState.PAUSED, JobState.RUNNING)).update(
+    job.row.filter(state__in=(JobState.QUEUED, JobState.PAUSED, JobState.RUNNING)).update(
         state=Case(running, default=Value(JobState.CANCELLED)),
         wish=Case(When(state=JobState.RUNNING, then=Value(Wish.CANCEL)), default=Value(Wish.NONE)),
         finished_at=Case(
@@ -28,9 +28,7 @@ def cancel(job: Job) -> None:
 
 def pause(job: Job) -> None:
     """Have it wait until it is resumed; what is done stays done."""
-    _rows(job).filter(state__in=(JobState.QUEUED, JobState.RUNNING)).exclude(
-        wish=Wish.CANCEL
-    ).update(
+    job.row.filter(state__in=(JobState.QUEUED, JobState.RUNNING)).exclude(wish=Wish.CANCEL).update(
         state=Case(When(state=JobState.RUNNING, then=F("state")), default=Value(JobState.PAUSED)),
         wish=Case(When(state=JobState.RUNNING, then=Value(Wish.PAUSE)), default=Value(Wish.NONE)),
     )
@@ -42,17 +40,13 @@ def requeue(job: Job) -> bool:
 
     The caller wakes a worker up for it once the transaction is committed.
     """
-    changed = (
-        _rows(job)
-        .filter(state__in=RESUMABLE)
-        .update(
-            state=JobState.QUEUED,
-            wish=Wish.NONE,
-            error="",
-            runner="",
-            started_at=None,
-            finished_at=None,
-        )
+    changed = job.row.filter(state__in=RESUMABLE).update(
+        state=JobState.QUEUED,
+        wish=Wish.NONE,
+        error="",
+        runner="",
+        started_at=None,
+        finished_at=None,
     )
     job.refresh_from_db()
     return bool(changed)
@@ -83,8 +77,3 @@ def settle_orphans(
         wish=Wish.NONE,
         runner="",
     )
-
-
-def _rows(job: Job) -> JobQuerySet[Job]:
-    rows: JobQuerySet[Job] = type(job)._default_manager.filter(pk=job.pk)  # type: ignore[assignment]
-    return rows

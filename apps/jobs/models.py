@@ -24,12 +24,13 @@ from django.utils import timezone
 SILENT_AFTER = timedelta(seconds=30)
 """A job of another machine that gave no sign of life for so long has no process any more."""
 
-
 CLOCK_SLACK = 2.0
 """Seconds by which two processes may differ on when a third one started, after the clock was set."""
 
 
 class JobState(models.TextChoices):
+    """Where a job stands; the module's drawing has the ways between them."""
+
     QUEUED = "queued", "queued"
     RUNNING = "running", "running"
     PAUSED = "paused", "paused"
@@ -54,6 +55,8 @@ J = TypeVar("J", bound="Job")
 
 
 class JobQuerySet(models.QuerySet[J]):
+    """What every kind of job can be asked for."""
+
     def queued(self) -> Self:
         return self.filter(state=JobState.QUEUED)
 
@@ -105,6 +108,12 @@ class Job(models.Model):
 
     class Meta:
         abstract = True
+
+    @property
+    def row(self) -> JobQuerySet[Self]:
+        """The job alone, for a change that is guarded by the state it finds."""
+        rows: JobQuerySet[Self] = type(self)._default_manager.filter(pk=self.pk)  # type: ignore[assignment]
+        return rows
 
     @property
     def is_active(self) -> bool:

@@ -8,11 +8,11 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.defaultfilters import filesizeformat
 
 from apps.models import deleting, services
 from apps.models.errors import ModelInUse
 from apps.models.models import Adapter, LocalModel
+from apps.models.sizes import readable
 
 
 @admin.register(LocalModel)
@@ -82,11 +82,11 @@ class LocalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: LocalModel, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        services.save_serving(model=obj)
+        services.save_settings(model=obj)
 
     @admin.display(description="size", ordering="size_bytes")
     def size(self, model: LocalModel) -> str:
-        return filesizeformat(model.size_bytes)
+        return readable(model.size_bytes)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # a model comes from files, by download or import
@@ -124,7 +124,7 @@ class AdapterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="size", ordering="size_bytes")
     def size(self, adapter: Adapter) -> str:
-        return filesizeformat(adapter.size_bytes)
+        return readable(adapter.size_bytes)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # an adapter comes from a training job or a download

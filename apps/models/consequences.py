@@ -40,11 +40,16 @@ class Deletion:
 
 def deletion_of(model: LocalModel, adapter: Adapter | None = None) -> Deletion:
     """What it would mean to delete ``model``, or only its ``adapter``."""
+    return Deletion(_freed(model, adapter), consequences_of(model, adapter))
+
+
+def consequences_of(model: LocalModel, adapter: Adapter | None = None) -> tuple[Consequence, ...]:
+    """What goes, changes or stands in the way, here and with those who build on the registry."""
     own = _of_adapter(adapter) if adapter is not None else _of_model(model)
     others: list[Consequence] = []
     for _, found in deletion_considered.send(LocalModel, model=model, adapter=adapter):
         others += cast("list[Consequence]", found)
-    return Deletion(_freed(model, adapter), (*own, *others))
+    return (*own, *others)
 
 
 def owns_files(model: LocalModel) -> bool:

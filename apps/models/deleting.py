@@ -8,23 +8,22 @@ from pathlib import Path
 from django.db.models import ProtectedError
 
 from apps.models import landing
-from apps.models.consequences import owns_adapter_files
+from apps.models.consequences import consequences_of, owns_adapter_files
 from apps.models.errors import ModelInUse
 from apps.models.models import Adapter, LocalModel
-from apps.models.services import decline_starter
 from apps.models.signals import deletion_begins
+from apps.models.starter import decline_starter
 
 
 def delete_model(*, model: LocalModel) -> None:
     """Remove a model from the registry, and its files where they are the hub's own.
 
     Files elsewhere stay. Whoever uses it lets go of it first. Raises ModelInUse where
-    somebody can't, and where adapters are built on it.
+    somebody can't, and where a consequence prevents it, such as adapters built on it.
     """
     home = landing.home(model.slug)
     with landing.exclusive(model.slug):
-        if model.adapters.exists():
-            raise ModelInUse(_in_use(model))
+        _require_possible(model, None)
         deletion_begins.send(LocalModel, model=model, adapter=None)
         if model.source == LocalModel.Source.STARTER:
             decline_starter()
@@ -34,7 +33,9 @@ def delete_model(*, model: LocalModel) -> None:
         try:
             model.delete()
         except ProtectedError as error:
-            raise ModelInUse(_in_use(model)) from error
+            raise ModelInUse(
+                f"{model.name} has adapters built on it. Delete its adapters first."
+            ) from error
         finally:
             landing.settle(model.slug)
 
@@ -42,8 +43,10 @@ def delete_model(*, model: LocalModel) -> None:
 def delete_adapter(*, adapter: Adapter) -> None:
     """Remove an adapter from the registry, and its files where they are the hub's own.
 
-    Whoever uses it lets go of it first. Raises ModelInUse where somebody can't.
+    Whoever uses it lets go of it first. Raises ModelInUse where somebody can't, and where
+    a consequence prevents it.
     """
+    _require_possible(adapter.base, adapter)
     deletion_begins.send(LocalModel, model=adapter.base, adapter=adapter)
     own = owns_adapter_files(adapter)
     # The row first: files without a row are found on the Disk page, a row without files lies.
@@ -52,5 +55,7 @@ def delete_adapter(*, adapter: Adapter) -> None:
         shutil.rmtree(adapter.path, ignore_errors=True)
 
 
-def _in_use(model: LocalModel) -> str:
-    return f"{model.name} has adapters built on it. Delete its adapters first."
+def _require_possible(model: LocalModel, adapter: Adapter | None) -> None:
+    prevents = [each.text for each in consequences_of(model, adapter) if each.prevents]
+    if prevents:
+        raise ModelInUse(" ".join(prevents))

@@ -26,6 +26,7 @@ from apps.models.runtime.memory import (
     Weights,
     estimate_chat,
     estimate_training,
+    weights_term,
 )
 from apps.models.runtime.memory.training import Method
 
@@ -98,9 +99,11 @@ class Fit:
         """The arithmetic in one line."""
         if not self.terms:
             return self.reason
-        parts = " + ".join(f"{term.label} {_size(term.nbytes)}" for term in self.terms)
-        free = f"{_size(self.free_bytes)} free" if self.free_bytes else "free memory not known"
-        return f"{parts} = {_size(self.needed_bytes)} of {free}"
+        parts = " + ".join(f"{term.label} {memory_size(term.nbytes)}" for term in self.terms)
+        free = (
+            f"{memory_size(self.free_bytes)} free" if self.free_bytes else "free memory not known"
+        )
+        return f"{parts} = {memory_size(self.needed_bytes)} of {free}"
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,8 @@ class ModelFits:
         return (self.chat, *self.training)
 
 
-def _size(nbytes: int) -> str:
+def memory_size(nbytes: int) -> str:
+    """Bytes of memory for people, in powers of two as memory is sold."""
     return str(filesizeformat(nbytes)).replace("\xa0", " ")
 
 
@@ -159,12 +163,20 @@ def chat_fit(
     )
 
 
+def rough_fit(weights: Weights, machine: Machine) -> Fit:
+    """Whether a model that is known by the size of its weights alone can chat here."""
+    held = weights_term(weights, machine)
+    how = "a fifth of the weights, as a rule; the model's page counts it"
+    terms = (held, Term("Conversation", held.nbytes // 5, how))
+    return _fit("Chat", machine, weights, lambda _: Estimate(terms))
+
+
 def training_fit(
     config: Mapping[str, Any], weights: Weights | None, machine: Machine, plan: TrainingPlan
 ) -> Fit:
     """Whether the model can be trained as planned."""
     length = min(plan.length, context_length(dict(config)))
-    what = f"{_METHODS[plan.method]}, {plan.batch} x {length:,} tokens"
+    what = f"{_METHODS[plan.method]}, {plan.batch} rows of {length:,} tokens"
     plan = replace(plan, length=length)
     return _fit(
         what, machine, weights, lambda w: estimate_training(Shape.of(config), w, machine, plan)

@@ -70,7 +70,7 @@ class DefaultsForm(_PartForm):
         """Write these defaults, and nothing else of the model."""
         model = super().save(commit=False)
         if commit:
-            services.save_defaults(model=model)
+            services.save_settings(model=model, fields=services.DEFAULTS_FIELDS)
         return model
 
 
@@ -108,5 +108,5 @@ class ServingForm(_PartForm):
         """Write these settings, and nothing else of the model."""
         model = super().save(commit=False)
         if commit:
-            services.save_serving(model=model)
+            services.save_settings(model=model, fields=services.SERVING_FIELDS)
         return model

@@ -20,6 +20,9 @@ from django.conf import settings
 from apps.models.models import LocalModel
 from apps.models.runtime.staging import remove_abandoned
 
+FREE_FLOOR_BYTES = 2 * 1024**3
+"""What downloads and uploads leave free: a full disk stops databases, caches and the desktop."""
+
 _SUFFIX = ".unregistered"
 
 

@@ -74,6 +74,7 @@ class LocalModel(models.Model):
         OLLAMA = "ollama", "Ollama"
         CONVERTED = "converted", "converted here"
         FUSED = "fused", "fused here"
+        TRAINED = "trained", "trained here"
 
     class Kind(models.TextChoices):
         CHAT = "chat", "chat"

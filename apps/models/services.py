@@ -8,12 +8,11 @@ every Django process imports this module, and few ever import a model.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -26,7 +25,6 @@ from apps.models.naming import RESERVED
 from apps.models.runtime.adapters import read_adapter
 from apps.models.runtime.digest import digest_files, digest_of
 from apps.models.runtime.inspect import inspect_model
-from apps.models.runtime.starter import find_starter
 from apps.models.signals import serving_changed
 
 Progress = Callable[[str, float], None]
@@ -49,9 +47,6 @@ SERVING_FIELDS = ("alias", "pinned", "ttl_minutes", "draft")
 
 DEFAULTS_FIELDS = (*SAMPLING_FIELDS, "context_limit", "system_prompt")
 """What a model's row says of calls that leave it out."""
-
-STARTER_SLUG = "smollm2-135m-instruct"
-STARTER_NAME = "SmolLM2 135M Instruct"
 
 
 def register_folder(
@@ -112,15 +107,22 @@ def import_gguf_model(
 ) -> LocalModel:
     """Convert a GGUF file into a model folder of the hub's own and register it.
 
-    ``kept_by`` is the program whose file it is. Raises ModelFormatError, ImportDestinationError, NameTaken or InvalidName; then
-    neither folder nor row is left.
+    ``kept_by`` is the program whose file it is. Raises ModelFormatError,
+    ImportDestinationError, NameTaken or InvalidName; then neither folder nor row is left.
     """
     require_free(slug, landing.home(slug))
     with landing.exclusive(slug):
         if LocalModel.objects.filter(slug=slug).exists():
             raise NameTaken(_taken(slug))
         require_vacant(slug)
-        return _import_gguf(source, slug, name, kept_by, progress, repo_id)
+        return adopt_gguf(
+            source=source,
+            slug=slug,
+            name=name,
+            kept_by=kept_by,
+            repo_id=repo_id,
+            progress=progress,
+        )
 
 
 def adopt_folder(
@@ -161,85 +163,38 @@ def adopt_folder(
     return model
 
 
-def register_starter(*, progress: Progress | None = None, again: bool = False) -> LocalModel | None:
-    """Make sure the starter model is registered, importing it where it is not yet.
-
-    None where its package is not installed, or where the user deleted the model
-    and ``again`` does not ask for it back. Raises ModelFormatError,
-    ImportDestinationError, or NameTaken where another model uses its slug.
-    """
-    gguf = find_starter()
-    if gguf is None or (starter_declined() and not again):
-        return None
-    home = landing.home(STARTER_SLUG)
-    require_free(STARTER_SLUG, home)
-    with landing.exclusive(STARTER_SLUG):
-        model = LocalModel.objects.filter(slug=STARTER_SLUG).first()
-        if not home.is_dir():
-            model = _import_gguf(
-                gguf, STARTER_SLUG, STARTER_NAME, LocalModel.Source.STARTER, progress
-            )
-        elif model is None:
-            # An import was killed between the folder's move and the row's commit.
-            model = register_folder(
-                path=home,
-                slug=STARTER_SLUG,
-                name=STARTER_NAME,
-                source=LocalModel.Source.STARTER,
-                progress=progress,
-            )
-        _declined_mark().unlink(missing_ok=True)
-    return model
-
-
-def starter_declined() -> bool:
-    """Whether the user deleted the starter model; it does not come back by itself."""
-    return _declined_mark().exists()
-
-
-def decline_starter() -> None:
-    """Remember that the user deleted the starter model."""
-    _declined_mark().touch()
-
-
-def save_defaults(*, model: LocalModel) -> None:
-    """Write what a call that says nothing of it gets, and tell who serves the model."""
-    model.save(update_fields=DEFAULTS_FIELDS)
-    serving_changed.send(LocalModel, model=model)
-
-
-def save_settings(*, model: LocalModel) -> None:
-    """Write how the model is served and what its calls get, and tell who serves it."""
-    model.save(update_fields=[*SERVING_FIELDS, *DEFAULTS_FIELDS])
-    serving_changed.send(LocalModel, model=model)
-
-
-def save_serving(*, model: LocalModel) -> None:
-    """Write how the model is to be served, and tell who serves it."""
-    model.save(update_fields=SERVING_FIELDS)
-    serving_changed.send(LocalModel, model=model)
-
-
-def _import_gguf(
+def adopt_gguf(
+    *,
     source: Path,
     slug: str,
     name: str,
-    kind: LocalModel.Source,
-    progress: Progress | None,
+    kept_by: LocalModel.Source,
     repo_id: str = "",
+    progress: Progress | None = None,
 ) -> LocalModel:
-    """Convert beside the registry, then let the folder and its row appear together."""
+    """Convert a GGUF file beside the registry, then let the folder and its row appear together.
+
+    Call it under ``landing.exclusive``. Raises as ``import_gguf_model``.
+    """
     from apps.models.runtime.gguf.importer import import_gguf
 
     waiting = landing.waiting(slug)
     import_gguf(source, waiting, progress)
     try:
         return adopt_folder(
-            files=waiting, slug=slug, name=name, source=kind, repo_id=repo_id, progress=progress
+            files=waiting, slug=slug, name=name, source=kept_by, repo_id=repo_id, progress=progress
         )
     except BaseException:
         shutil.rmtree(waiting, ignore_errors=True)
         raise
+
+
+def save_settings(
+    *, model: LocalModel, fields: Collection[str] = (*SERVING_FIELDS, *DEFAULTS_FIELDS)
+) -> None:
+    """Write how the model is served and what its calls get, and tell who serves it."""
+    model.save(update_fields=fields)
+    serving_changed.send(LocalModel, model=model)
 
 
 def _measured(files: Path, progress: Progress | None) -> dict[str, Any]:
@@ -310,10 +265,6 @@ def require_vacant(slug: str) -> None:
             f"`mlx-hub import {home} --name {slug}` registers it; else remove it, "
             "or choose another name with --name."
         )
-
-
-def _declined_mark() -> Path:
-    return Path(settings.HUB.models_dir) / ".starter-declined"
 
 
 def _taken(slug: str) -> str:

@@ -10,12 +10,10 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.defaultfilters import filesizeformat
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import trigger_client_event
-from django_htmx.middleware import HtmxDetails
 
 from apps.models import deleting
 from apps.models.consequences import deletion_of
@@ -24,14 +22,12 @@ from apps.models.forms import DefaultsForm, ServingForm
 from apps.models.lineage import family_of
 from apps.models.listing import Wish, columns, kinds, page_of
 from apps.models.models import Adapter, LocalModel
+from apps.models.sizes import readable
 from apps.models.work.models import ModelJob
+from apps.rendering.htmx import HtmxHttpRequest
 
 RECENT_JOBS = 5
 """Jobs shown beside a model."""
-
-
-class HtmxHttpRequest(HttpRequest):
-    htmx: HtmxDetails
 
 
 def _page(request: HttpRequest, selected: LocalModel | None = None) -> dict[str, Any]:
@@ -125,7 +121,7 @@ def _delete(request: HttpRequest, model: LocalModel, adapter: Adapter | None) ->
         except ModelInUse as error:
             problem = str(error)
         else:
-            freed = f", {filesizeformat(deletion.freed_bytes)} freed" * bool(deletion.freed_bytes)
+            freed = f", {readable(deletion.freed_bytes)} freed" * bool(deletion.freed_bytes)
             messages.success(request, f"{(adapter or model).name} is deleted{freed}.")
             return (
                 redirect("models:list")

@@ -7,7 +7,6 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django_htmx.middleware import HtmxDetails
 
 from apps.models.models import Adapter, LocalModel
 from apps.playground import services
@@ -16,6 +15,7 @@ from apps.playground.forms import MessageForm, SettingsForm
 from apps.playground.models import Conversation
 from apps.playground.presentation import turns_of
 from apps.playground.tree import MessageTree
+from apps.rendering.htmx import HtmxHttpRequest
 
 PAGE_SIZE = 30
 EXAMPLES = (
@@ -23,10 +23,6 @@ EXAMPLES = (
     "Explain recursion to a ten-year-old.",
     "Write a Python function that reverses a string.",
 )
-
-
-class HtmxHttpRequest(HttpRequest):
-    htmx: HtmxDetails
 
 
 def fresh_conversation(request: HttpRequest) -> Conversation:

@@ -19,11 +19,11 @@ from apps.playground.errors import PlaygroundError
 from apps.playground.forms import MessageForm, SettingsForm, TitleForm
 from apps.playground.models import Conversation, Message
 from apps.playground.pages import (
-    HtmxHttpRequest,
     conversation_context,
     fresh_conversation,
     render_page,
 )
+from apps.rendering.htmx import HtmxHttpRequest
 
 _UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 

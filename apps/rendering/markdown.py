@@ -35,6 +35,7 @@ _ATTRIBUTES = {
     "a": {"href", "title"},
     "ol": {"start"},
     "pre": {"data-language", "tabindex"},
+    "table": {"tabindex"},
     "span": {"class"},
     "th": {"class"},
     "td": {"class"},
@@ -89,6 +90,13 @@ def _render_image(
     return f'<a href="{escape(address)}">{escape(token.content or address)}</a>'
 
 
+def _render_table(
+    self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any
+) -> str:
+    """A table scrolls sideways like code, so a keyboard has to reach it."""
+    return '<table tabindex="0">\n'
+
+
 def _render_cell(
     self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any
 ) -> str:
@@ -105,6 +113,7 @@ def parser() -> MarkdownIt:
     made.add_render_rule("fence", _render_fence)
     made.add_render_rule("code_block", _render_fence)
     made.add_render_rule("image", _render_image)
+    made.add_render_rule("table_open", _render_table)
     made.add_render_rule("th_open", _render_cell)
     made.add_render_rule("td_open", _render_cell)
     return made

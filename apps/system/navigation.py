@@ -19,6 +19,8 @@ class Section:
     """Symbol in static/icons.svg."""
     key: str
     """Letter that opens the section after ``g``."""
+    more: tuple[str, ...] = ()
+    """Other apps whose pages belong to it."""
 
     @property
     def app_name(self) -> str:
@@ -28,7 +30,9 @@ class Section:
 SECTIONS = (
     Section("Playground", "playground:home", "chat", "p"),
     Section("Models", "models:list", "cube", "m"),
-    Section("Discover", "discover:home", "search", "d"),
+    Section("Discover", "discover:home", "search", "d", ("downloads",)),
+    Section("Data", "datasets:home", "stack", "a"),
+    Section("Training", "training:home", "branch", "t"),
     Section("Benchmarks", "benchmarks:home", "chart", "b"),
     Section("Usage", "usage:home", "meter", "u"),
     Section("Keys", "keys:home", "key", "k"),

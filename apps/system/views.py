@@ -12,19 +12,15 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.middleware import HtmxDetails
 
 from apps.discovery.downloads.models import Download
 from apps.inference.client import EngineError
 from apps.inference.engine.protocol import CacheEntries, ListCache
 from apps.inference.services import evict, glancing_engine, pin
 from apps.inference.snapshot import EngineSnapshot, look_at_engine
+from apps.rendering.htmx import HtmxHttpRequest
 from apps.system.forms import EntryForm, PinForm
 from apps.system.tiles import cache_tiles, engine_tiles, memory_parts
-
-
-class HtmxHttpRequest(HttpRequest):
-    htmx: HtmxDetails
 
 
 @require_safe

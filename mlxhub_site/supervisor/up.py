@@ -13,7 +13,7 @@ from django.db import connections
 
 from apps.models import landing
 from apps.models.models import LocalModel
-from apps.models.services import STARTER_SLUG, starter_declined
+from apps.models.starter import STARTER_SLUG, starter_declined
 from apps.system.static_files import collect_static
 from mlxhub_site.settings import HubSettings
 from mlxhub_site.supervisor.instance import ProcessRecord, StartRefused, check_port, only_hub

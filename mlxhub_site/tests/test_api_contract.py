@@ -32,6 +32,7 @@ from apps.inference.benchmarks.tests.runs import make_run
 from apps.inference.models import WarmPrompt
 from apps.inference.tests.conftest import Hub, hub, served
 from apps.models.models import LocalModel
+from apps.training.tests.jobs import make_job
 from mlxhub_site.api import HubAPI, admin_api, hub_api, openai_api
 from tests.fake_engine import FakeEngine, cache_entry
 from tests.registry import make_model
@@ -73,6 +74,10 @@ RULES = (
     r"There is no (response|item) ",
     r"Select a valid choice",
     r"does not understand the request",  # a cursor that Hugging Face never gave out
+    r"There is no (train\.jsonl|dataset) |A folder is named by its path",
+    r"No safer settings are known",
+    # Settings of the trainer, which are documented where they are checked, and its YAML.
+    r"The settings (can't be used|are no YAML)|The YAML holds no settings|lr_schedule can't be used",
     # Days in their order, and in this time of ours.
     r"The first day is after the last|Ensure this value is",
     # Texts in a language of their own.
@@ -142,7 +147,9 @@ def known(tiny: LocalModel, fake_engine: FakeEngine, elsewhere: HubServer) -> di
     make_model("embedder", kind=LocalModel.Kind.EMBEDDING)
     WarmPrompt.objects.create(name="helper", model=tiny, system_prompt="Be brief.")
     fake_engine.entries["entry1"] = cache_entry("entry1")
-    return {"model_id": "tiny", "key": make_run().pk, "entry_id": "entry1"}
+    key = make_run().pk
+    make_job(tiny, pk=key)
+    return {"model_id": "tiny", "key": key, "entry_id": "entry1"}
 
 
 @pytest.fixture

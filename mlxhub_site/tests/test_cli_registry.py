@@ -82,6 +82,17 @@ def test_a_model_is_verified_and_damage_is_an_exit_status(tiny: LocalModel) -> N
     assert "changed: config.json" in damaged.stderr
 
 
+def test_a_verification_that_the_worker_is_at_is_not_done_twice(tiny: LocalModel) -> None:
+    ModelJob.objects.create(
+        kind=ModelJob.Kind.VERIFY, subject="Tiny", model=tiny, state=JobState.RUNNING
+    )
+
+    twice = run("verify", "tiny")
+
+    assert twice.exit_code == 1
+    assert "worker is at it already" in twice.stderr
+
+
 def test_a_model_is_converted_by_the_real_process(tiny: LocalModel) -> None:
     result = run(
         "convert", "tiny", "--name", "Tiny 8", "--bits", "8", "--group-size", "32", "--no-measure"

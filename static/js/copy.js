@@ -10,8 +10,13 @@ export async function copyText(text, what = "Copied.") {
   }
 }
 
+function reveal(root) {
+  for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+}
+
 export function startCopy() {
-  for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+  reveal(document);
+  document.body.addEventListener("htmx:load", (event) => reveal(event.detail.elt));
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-copy]");
     if (button) copyText(document.getElementById(button.dataset.copy).textContent.trim());

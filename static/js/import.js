@@ -68,8 +68,10 @@ function start(form) {
         bar.value = received / file.size;
         note.textContent = `${Math.round(received / MB)} of ${Math.round(file.size / MB)} MB`;
       });
+      const here = window.location.pathname;
       window.location.assign(next);
-      window.location.reload();
+      // An address that differs in its last part alone, behind the #, loads nothing.
+      if (new URL(next, window.location.href).pathname === here) window.location.reload();
     } catch (failure) {
       const lost = failure instanceof TypeError;
       error.textContent = lost ? "The hub does not answer. Start it, then upload again." : failure.message;

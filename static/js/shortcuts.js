@@ -1,4 +1,5 @@
-// Keys: `?` help, `/` search, `g` then a letter for a section, `j` and `k` rows, Esc closes.
+// Keys: `?` help, `/` search, `g` then a letter for a section, `j` and `k` rows, Esc closes
+// what is open: a drawer, or by its `data-escape` link a pane.
 // Single keys can be switched off in the help; keys with Ctrl, Alt or ⌘ are the browser's.
 import { closeDrawer } from "./drawer.js";
 import { recall, remember } from "./storage.js";
@@ -29,6 +30,12 @@ const ACTIONS = {
   },
 };
 
+function leave() {
+  const link = [...document.querySelectorAll("[data-escape]")].find((each) => each.checkVisibility());
+  link?.click();
+  return link !== undefined;
+}
+
 function onKey(event) {
   if (event.key === "Escape" && closeDrawer()) return;
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
@@ -42,6 +49,7 @@ function onKey(event) {
     }
     return;
   }
+  if (event.key === "Escape" && leave()) return;
   const action = Object.hasOwn(ACTIONS, event.key) ? ACTIONS[event.key] : null;
   if (action) {
     event.preventDefault();

@@ -75,7 +75,7 @@ def test_a_model_is_found_downloaded_loaded_and_talked_to(page: Page, own_hub: H
     ended = page.get_by_role("status").filter(has_text="Done")
     expect(ended).to_be_visible()
     assert (own_hub.home / "models" / SLUG / "model.safetensors").is_file()
-    ended.get_by_role("link").click()
+    ended.get_by_role("link", name="Tiny-Llama-4bit", exact=True).click()
     expect(page).to_have_url(f"{own_hub.url}/models/{SLUG}/")
 
     page.get_by_role("button", name=re.compile("^Load")).first.click()

@@ -9,16 +9,14 @@ from django.db.models import F, Sum
 
 from apps.discovery.downloads.models import Download
 from apps.discovery.errors import NotEnoughDisk
-from apps.discovery.sizes import readable
 from apps.discovery.snapshot import Snapshot
 from apps.models import landing
 from apps.models.errors import NameTaken
+from apps.models.landing import FREE_FLOOR_BYTES
 from apps.models.models import LocalModel
 from apps.models.naming import slug_from
 from apps.models.services import require_vacant
-
-FREE_FLOOR_BYTES = 2 * 1024**3
-"""What a download leaves free: a full disk stops databases, caches and the desktop."""
+from apps.models.sizes import readable
 
 
 def default_slug(repo_id: str) -> str:
@@ -27,6 +25,7 @@ def default_slug(repo_id: str) -> str:
 
 
 def basename(repo_id: str) -> str:
+    """A repository's name without its owner."""
     return repo_id.rpartition("/")[2]
 
 
@@ -106,8 +105,10 @@ def reclaim(slug: str, snapshot: Snapshot) -> None:
 
 def discard(slug: str) -> None:
     """Remove what a cancelled download left, unless another one may go on with it."""
-    if not landing.partial(slug).exists():
+    others = Download.objects.keeping().filter(slug=slug)
+    # Asked first without the name's lock: a download that runs holds that for hours.
+    if not landing.partial(slug).exists() or others.exists():
         return
     with landing.exclusive(slug):
-        if not Download.objects.keeping().filter(slug=slug).exists():
+        if not others.all().exists():
             shutil.rmtree(landing.partial(slug), ignore_errors=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from django.db import DatabaseError
 from huey import crontab
 from huey.contrib.djhuey import db_periodic_task, db_task, on_startup
 
@@ -31,6 +32,8 @@ def work_off_downloads() -> None:
             run_download(download, worker_stops=worker_stops, stopped_as=JobState.QUEUED)
         except NoPlace:
             return  # those who have one go on with the queue
+        except DatabaseError:
+            raise  # such as a full disk: nothing could be claimed now, and the next minute tries
         except Exception:
             # Its row says that it failed; those behind it are to have their turn.
             logger.exception("The download of %s failed.", download)

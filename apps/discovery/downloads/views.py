@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.middleware import HtmxDetails
 
 from apps.discovery.downloads import services
 from apps.discovery.downloads.errors import DownloadError
@@ -19,14 +18,11 @@ from apps.discovery.downloads.forms import OrderForm
 from apps.discovery.downloads.models import Download
 from apps.discovery.errors import DiscoveryError
 from apps.models.errors import RegistryError
+from apps.rendering.htmx import HtmxHttpRequest
 
 PER_PAGE = 25
 
 Action = Callable[..., None]
-
-
-class HtmxHttpRequest(HttpRequest):
-    htmx: HtmxDetails
 
 
 @require_safe

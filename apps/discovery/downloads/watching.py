@@ -10,9 +10,9 @@ from apps.discovery.downloads.models import Download
 from apps.discovery.downloads.place import require_floor
 from apps.discovery.downloads.speed import Speedometer
 from apps.discovery.errors import DiscoveryError, DownloadDamaged, HubUnreachable
-from apps.discovery.sizes import readable
 from apps.jobs.conduct import Report
 from apps.models import landing
+from apps.models.sizes import readable
 
 TRIES = 8
 """Failures in a row, without a byte between them, after which a download gives up."""

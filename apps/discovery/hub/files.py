@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from apps.discovery.hub.failures import explained
 from apps.discovery.hub.fetching import fetch_json, not_the_hub
 from apps.discovery.reading import count, table, text
 from apps.discovery.snapshot import RemoteFile, Snapshot, needed
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def describe(repo_id: str, revision: str | None, access: Access) -> Description:
         answer, _ = fetch_json(url, access, params={"blobs": True})
     given = table(answer)
     commit, siblings = text(given.get("sha")), given.get("siblings")
-    if not commit.isalnum() or not isinstance(siblings, list):
+    if not _COMMIT.fullmatch(commit) or not isinstance(siblings, list):
         raise not_the_hub(access)
     files = (file for each in siblings if (file := _file(each)))
     return Description(commit, tuple(sorted(files, key=lambda file: file.name)), given)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from django import template
 from django.urls import reverse
+from django.utils.http import urlencode
 
+from apps.discovery.listing import ListedModel, is_repo_id
 from apps.discovery.presentation import SearchAddress
-from apps.discovery.sizes import readable
+from apps.models.fit import Fit, Machine, rough_fit
+from apps.models.runtime.memory import Weights
 
 register = template.Library()
 
 
 @register.filter
-def gigabytes(nbytes: int) -> str:
-    """Bytes as the hub counts them, in powers of ten: ``4283000000`` becomes ``4.3 GB``."""
-    return readable(nbytes)
+def fit_on(model: ListedModel, machine: Machine) -> Fit | None:
+    """Whether a listed model fits, by its summary; None where that does not tell its size."""
+    if not model.parameters or not model.weight_bytes:
+        return None
+    return rough_fit(Weights(model.parameters, model.weight_bytes), machine)
 
 
 @register.filter
@@ -25,6 +30,8 @@ def further(address: SearchAddress, cursor: str) -> str:
 
 @register.simple_tag
 def repo_url(repo_id: str) -> str:
-    """The address of the page of a repository ``owner/name``."""
+    """The address of the page of a repository ``owner/name``; of a search, for other names."""
+    if not is_repo_id(repo_id):
+        return f"{reverse('discover:home')}?{urlencode({'q': repo_id})}"
     owner, _, name = repo_id.partition("/")
     return reverse("discover:model", args=[owner, name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import threading
 from collections import namedtuple
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from apps.discovery import errors, hub
 from apps.discovery.downloads import bringing, place, services, tasks, watching
@@ -20,6 +22,7 @@ from apps.discovery.tests.downloading import SLUG, order, pull, run, visible
 from apps.discovery.tests.hub_server import Failure, HubServer
 from apps.jobs import control
 from apps.jobs.models import JobState, this_process
+from apps.models import landing
 from apps.models.deleting import delete_model
 from apps.models.errors import InvalidName, NameTaken
 from apps.models.models import LocalModel
@@ -442,6 +445,35 @@ def test_one_that_stands_still_is_cancelled_at_once_with_its_files(
 
     assert download.state == JobState.CANCELLED
     assert visible(models_dir) == set()
+
+
+def test_a_cancelled_one_is_cleared_away_without_waiting_for_another_of_its_name(
+    hub_server: HubServer, tiny_files: dict[str, bytes], models_dir: Path
+) -> None:
+    services.cancel(download=order())
+    hub_server.add("other/Tiny-Llama", tiny_files)
+    control.pause(order("other/Tiny-Llama"))
+    landing.partial(SLUG).mkdir()
+
+    with (models_dir / f".{SLUG}.lock").open("w") as running:
+        fcntl.flock(running, fcntl.LOCK_EX)
+        settle_downloads()
+
+    assert landing.partial(SLUG).is_dir()
+
+
+def test_a_worker_that_can_claim_nothing_leaves_the_queue_for_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order()
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OperationalError("database or disk is full")
+
+    monkeypatch.setattr(tasks, "run_download", full)
+
+    with pytest.raises(OperationalError):
+        WORK_OFF()
 
 
 def test_one_that_was_cancelled_can_be_ordered_again(woken: list[None]) -> None:

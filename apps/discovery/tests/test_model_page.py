@@ -34,7 +34,7 @@ class TestWhatIsTold:
     ) -> None:
         response = get(client, BASE)
         shown, view = response.content.decode(), response.context["view"]
-        assert "1.00B" in shown
+        assert "1B" in shown
         assert "8,192 tokens" in shown
         assert "apache-2.0" in shown
         fetched = {each.file.name for each in view.files if each.is_needed}
@@ -73,13 +73,21 @@ class TestWhatIsTold:
     ) -> None:
         page(client, BASE, context=context)
 
+    def test_no_context_beyond_the_models_own_is_offered(
+        self, client: Client, catalogue: Catalogue
+    ) -> None:
+        view = get(client, BASE, context="100000").context["view"]
+        assert view.context == view.contexts[-1] == 8192
+
     def test_a_model_that_is_here_is_linked(self, client: Client, catalogue: Catalogue) -> None:
         LocalModel.objects.create(
             slug="tiny", name="Tiny", path="/nowhere", source="hub", repo_id=BASE, digest="x",
             architecture="llama", parameters=1, quantization="4-bit", size_bytes=1,
             context_length=1,
         )  # fmt: skip
-        assert reverse("models:detail", args=["tiny"]) in page(client, BASE)
+        shown = page(client, BASE)
+        assert reverse("models:detail", args=["tiny"]) in shown
+        assert f"{reverse('playground:home')}?model=tiny" in shown
 
     def test_a_repository_of_gguf_files_says_what_to_do(
         self, client: Client, catalogue: Catalogue

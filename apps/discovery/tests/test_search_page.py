@@ -29,6 +29,14 @@ def page(client: Client, **asked: Any) -> str:
 
 
 class TestSearching:
+    def test_a_row_says_whether_the_model_fits_this_machine(
+        self, client: Client, catalogue: Catalogue, settings: Settings
+    ) -> None:
+        settings.HUB = settings.HUB.model_copy(update={"memory_ceiling_gb": 64})
+        assert re.search(
+            r'class="discover__fit" title="Weights [^"]+ of 64.0 GB free"', page(client)
+        )
+
     def test_shows_what_is_trending_in_mlxs_format(
         self, client: Client, catalogue: Catalogue
     ) -> None:
@@ -78,7 +86,7 @@ class TestSearching:
         assert "looked at 3, 1 fit" in page(client, quantization="8-bit")
 
     def test_says_so_where_nothing_fits(self, client: Client, catalogue: Catalogue) -> None:
-        assert "No model fits." in page(client, q="nothing-like-it")
+        assert "No model matches." in page(client, q="nothing-like-it")
 
     @pytest.mark.parametrize(
         "asked",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from apps.discovery.downloads.speed import WINDOW, Speedometer
-from apps.discovery.sizes import readable
 from apps.discovery.templatetags.downloads import duration
+from apps.models.sizes import readable
 
 
 class Clock:

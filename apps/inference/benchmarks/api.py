@@ -9,7 +9,7 @@ from ninja import Query, Router, Status
 
 from apps.inference.api.errors import ErrorResponse
 from apps.inference.benchmarks import services
-from apps.inference.benchmarks.conduct import settle_silent
+from apps.inference.benchmarks.conduct import settle_runs
 from apps.inference.benchmarks.schemas import BenchmarkList, BenchmarkOut, BenchmarkRequest
 from apps.inference.models import BenchmarkRun
 
@@ -28,7 +28,7 @@ def list_benchmarks(
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> BenchmarkList:
     """The newest first, whatever became of them."""
-    settle_silent()
+    settle_runs()
     runs = BenchmarkRun.objects.all()
     if model:
         runs = runs.filter(model_name=model)
@@ -54,7 +54,7 @@ def start_benchmark(request: HttpRequest, payload: BenchmarkRequest) -> Status[B
 )
 def get_benchmark(request: HttpRequest, key: int) -> BenchmarkOut:
     """How far it is, or what it found."""
-    settle_silent()
+    settle_runs()
     return BenchmarkOut.of(_run(key))
 
 

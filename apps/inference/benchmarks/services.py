@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils import timezone
 
 from apps.inference.benchmarks import tasks
 from apps.inference.benchmarks.measuring.address import base_url
@@ -12,6 +11,7 @@ from apps.inference.benchmarks.measuring.plan import Plan
 from apps.inference.benchmarks.measuring.targets import parameters_in_name
 from apps.inference.models import BenchmarkRun
 from apps.inference.services import resolve_model
+from apps.jobs import control
 from apps.models.models import LocalModel
 
 
@@ -47,11 +47,7 @@ def start(*, model_name: str, url: str = "", plan: Plan) -> BenchmarkRun:
 
 def cancel(*, run: BenchmarkRun) -> None:
     """End a queued run now, and have a running one end within a second or two."""
-    BenchmarkRun.objects.queued().filter(pk=run.pk).update(
-        state=BenchmarkRun.State.CANCELLED, finished_at=timezone.now()
-    )
-    BenchmarkRun.objects.running().filter(pk=run.pk).update(cancel_requested=True)
-    run.refresh_from_db()
+    control.cancel(run)
 
 
 def delete(*, run: BenchmarkRun) -> None:

@@ -2,50 +2,44 @@
 
 from __future__ import annotations
 
-import threading
-
 from huey import crontab
-from huey.contrib.djhuey import db_periodic_task, db_task, on_shutdown
-from huey.exceptions import RetryTask
+from huey.contrib.djhuey import db_periodic_task, db_task, on_startup
 
-from apps.inference.benchmarks.conduct import AnotherRuns, conduct, settle_silent
+from apps.inference.benchmarks.conduct import AnotherRuns, conduct, settle_runs
 from apps.inference.models import BenchmarkRun
-
-WAIT_SECONDS = 5
-"""Until a benchmark that waits for another one is tried again."""
-
-_worker_stops = threading.Event()
+from apps.jobs.tasks import once_a_process, worker_stops
 
 
 @db_task()
 def run_benchmark(key: int) -> None:
     """Run a queued benchmark; it waits for its turn while another one runs."""
-    run = BenchmarkRun.objects.filter(pk=key).first()
+    run = BenchmarkRun.objects.queued().filter(pk=key).first()
     if run is None:
         return
     try:
-        conduct(run=run, ending=_ending)
-    except AnotherRuns as error:
-        raise RetryTask(str(error), delay=WAIT_SECONDS) from error
+        conduct(run=run, worker_stops=worker_stops)
+    except AnotherRuns:
+        return  # it stays queued, and is woken up when the other one ends, or within a minute
+    if not worker_stops.is_set():
+        _wake()
 
 
-def _ending() -> BenchmarkRun.State | None:
-    return BenchmarkRun.State.INTERRUPTED if _worker_stops.is_set() else None
+def take_up_benchmarks() -> None:
+    """Run what nobody was woken up for, and show what is at nobody's hands as interrupted."""
+    settle_runs()
+    _wake()
 
 
-@on_shutdown()
-def end_benchmark() -> None:
-    """A worker that is stopped does not wait minutes for figures."""
-    _worker_stops.set()
+on_startup()(once_a_process(take_up_benchmarks))
 
 
 @db_periodic_task(crontab(minute="*"), expires=60)
-def settle_benchmarks() -> None:
-    """Show the benchmarks whose process is gone as interrupted."""
-    settle_silent()
+def look_after_benchmarks() -> None:
+    """For runs whose process is gone, whose turn has come, or whose wake-up call got lost."""
+    take_up_benchmarks()
 
 
-def requeue_benchmarks() -> None:
-    """Take up what was queued when the last worker ended; what comes twice is run once."""
+def _wake() -> None:
+    """What comes twice is run once."""
     for key in BenchmarkRun.objects.queued().order_by("pk").values_list("pk", flat=True):
         run_benchmark(key)

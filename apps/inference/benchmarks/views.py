@@ -11,25 +11,21 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.middleware import HtmxDetails
 
 from apps.inference.benchmarks import services
 from apps.inference.benchmarks.charts import MAX_COMPARED, charts, measured
-from apps.inference.benchmarks.conduct import settle_silent
+from apps.inference.benchmarks.conduct import settle_runs
 from apps.inference.benchmarks.forms import StartForm
 from apps.inference.benchmarks.history import MEASURES, history, measure_of
 from apps.inference.benchmarks.schemas import PLANS, BenchmarkOut
 from apps.inference.benchmarks.tiles import tiles
 from apps.inference.models import BenchmarkRun
+from apps.rendering.htmx import HtmxHttpRequest
 
 PER_PAGE = 25
 
 _HISTORY_LENGTH = 200
 """Runs that a history shows at most, the newest ones."""
-
-
-class HtmxHttpRequest(HttpRequest):
-    htmx: HtmxDetails
 
 
 @require_safe
@@ -61,7 +57,7 @@ def active(request: HttpRequest) -> HttpResponse:
 @require_safe
 def detail(request: HtmxHttpRequest, key: int) -> HttpResponse:
     """One run: how far it is, or what it found. For htmx the part that changes."""
-    settle_silent()
+    settle_runs()
     run = get_object_or_404(BenchmarkRun, pk=key)
     template = "benchmarks/detail.html#run" if request.htmx else "benchmarks/detail.html"
     return render(request, template, _shown([run]) | {"run": run})
@@ -138,7 +134,7 @@ def _home(request: HttpRequest, form: StartForm) -> HttpResponse:
 
 
 def _active(followed: Iterable[BenchmarkRun] = ()) -> dict[str, Any]:
-    settle_silent()
+    settle_runs()
     runs = list(BenchmarkRun.objects.active())
     ended = [run for run in followed if not run.is_active]
     keys = [run.pk for run in (*ended, *runs)]

@@ -26,7 +26,6 @@ from apps.models import deleting, services
 from apps.models.consequences import deletion_of
 from apps.models.disk import leftovers
 from apps.models.disk.usage import disk_usage
-from apps.models.errors import ModelInUse
 from apps.models.listing import Wish, wanted
 from apps.models.models import Adapter, LocalModel
 
@@ -121,9 +120,7 @@ def preview_deletion(request: HttpRequest, slug: str) -> DeletionOut:
 )
 def delete_model(request: HttpRequest, slug: str) -> Status[None]:
     """Its row, and its files where they are the hub's own. A loaded one is unloaded first."""
-    model = model_named(slug)
-    _require_possible(model)
-    deleting.delete_model(model=model)
+    deleting.delete_model(model=model_named(slug))
     return Status(204, None)
 
 
@@ -134,9 +131,7 @@ def delete_model(request: HttpRequest, slug: str) -> Status[None]:
 )
 def delete_adapter(request: HttpRequest, slug: str, adapter_slug: str) -> Status[None]:
     """Its row, and its files where they are the hub's own."""
-    adapter = adapter_named(model_named(slug), adapter_slug)
-    _require_possible(adapter.base, adapter)
-    deleting.delete_adapter(adapter=adapter)
+    deleting.delete_adapter(adapter=adapter_named(model_named(slug), adapter_slug))
     return Status(204, None)
 
 
@@ -151,9 +146,3 @@ def adapter_named(model: LocalModel, slug: str) -> Adapter:
     if adapter is None:
         raise ModelNotFound(f"{model.slug} has no adapter {slug!r}. GET /api/models/{model.slug}.")
     return adapter
-
-
-def _require_possible(model: LocalModel, adapter: Adapter | None = None) -> None:
-    prevents = [each.text for each in deletion_of(model, adapter).consequences if each.prevents]
-    if prevents:
-        raise ModelInUse(" ".join(prevents))

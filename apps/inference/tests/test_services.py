@@ -10,6 +10,7 @@ from apps.inference.engine.protocol import AdapterSpec, ListCache
 from apps.inference.models import PromptCacheEntry
 from apps.models.models import Adapter, LocalModel
 from tests.fake_engine import FakeEngine, Hang, HangUp, cache_entry
+from tests.registry import make_model
 
 # --- finding models -------------------------------------------------------------
 
@@ -44,6 +45,14 @@ def test_every_model_is_followed_by_its_adapters(qwen: LocalModel, pirate: Adapt
 def test_an_unknown_model_is_told_with_those_that_are_here(qwen: LocalModel) -> None:
     with pytest.raises(services.ModelNotFound, match="name one that is here: qwen, tiny"):
         services.resolve_model("other")
+
+
+def test_among_many_models_those_with_like_names_are_told(qwen: LocalModel) -> None:
+    for number in range(20):
+        make_model(f"phi-{number}")
+
+    with pytest.raises(services.ModelNotFound, match=r"here: qwen, or one of \d+ more\."):
+        services.resolve_model("qwenn")
 
 
 def test_a_name_with_shell_characters_is_quoted_in_the_command(db: None) -> None:

@@ -68,13 +68,13 @@ class TestTelling:
     ) -> None:
         fake_engine._load(spec_for(tiny))
         tiny.pinned = True
-        services.save_serving(model=tiny)
+        services.save_settings(model=tiny)
         assert fake_engine.wait_for_call(LoadModel).request.model.pinned
 
     def test_a_model_that_is_not_loaded_is_not_loaded_for_it(
         self, fake_engine: FakeEngine, tiny: LocalModel, own_loads: ModelLoads
     ) -> None:
-        services.save_serving(model=tiny)
+        services.save_settings(model=tiny)
         assert own_loads.get(tiny.digest) is None
         assert fake_engine.calls_of(LoadModel) == []
 
@@ -83,7 +83,7 @@ class TestTelling:
     ) -> None:
         settings.HUB = settings.HUB.model_copy(update={"home": tmp_path})
         tiny.ttl_minutes = 3
-        services.save_serving(model=tiny)
+        services.save_settings(model=tiny)
         assert LocalModel.objects.get().ttl_minutes == 3
 
 

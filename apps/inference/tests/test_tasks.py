@@ -98,9 +98,3 @@ def test_a_queue_that_fails_is_tried_again(
     assert beats.acquire(timeout=PATIENCE)
     beating.set()
     thread.join(PATIENCE)
-
-
-def test_a_worker_process_begins_its_life_once() -> None:
-    life = tasks._ProcessLife()
-
-    assert [life.begins(), life.begins(), life.begins()] == [True, False, False]

@@ -46,35 +46,47 @@ class Leftover:
 
 def leftovers() -> Iterator[Leftover]:
     """Folders in the models folder that no model and no process uses, by name."""
-    folder = Path(settings.HUB.models_dir)
-    registered = set(LocalModel.objects.values_list("path", flat=True))
-    for path in sorted(folder.iterdir() if folder.is_dir() else ()):
-        if not path.is_dir() or path.is_symlink() or str(path) in registered:
-            continue
-        hidden = _HIDDEN.match(path.name)
-        if path.name.startswith(".") and hidden is None:
-            continue
-        slug = hidden["slug"] if hidden else path.name
-        kind = hidden["kind"].partition("-")[0] if hidden else "folder"
-        if not _at_work(folder, slug):
+    for path, slug, kind in _unregistered():
+        if not _at_work(path.parent, slug):
             yield Leftover(path.name, slug, bytes_under(path), _WHAT[kind])
 
 
 def remove(name: str) -> int:
     """Remove the leftover of this name; the bytes freed. Raises ModelInUse where it is none."""
-    found = next((each for each in leftovers() if each.name == name), None)
-    if found is None:
-        raise ModelInUse(f"{name} is not left over any more: it is gone, or in use again.")
-    folder = Path(settings.HUB.models_dir)
-    with (folder / f".{found.slug}.lock").open("w") as lock:
+    path, slug = _named(name)
+    with path.with_name(f".{slug}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ModelInUse(
                 f"{name} is in use again. Wait for that work, or cancel it."
             ) from error
-        shutil.rmtree(folder / name)
-    return found.nbytes
+        _named(name)  # it may have become a model just before the lock was ours
+        freed = bytes_under(path)
+        shutil.rmtree(path)
+    return freed
+
+
+def _unregistered() -> Iterator[tuple[Path, str, str]]:
+    """Each folder that no row names, the slug it is for, and which of ``_WHAT`` it is."""
+    folder = Path(settings.HUB.models_dir)
+    registered = set(LocalModel.objects.values_list("path", flat=True))
+    for path in sorted(folder.iterdir() if folder.is_dir() else ()):
+        if not path.is_dir() or path.is_symlink() or str(path) in registered:
+            continue
+        hidden = _HIDDEN.match(path.name)
+        if hidden is not None:
+            yield path, hidden["slug"], hidden["kind"].partition("-")[0]
+        elif not path.name.startswith("."):
+            yield path, path.name, "folder"
+
+
+def _named(name: str) -> tuple[Path, str]:
+    """The unregistered folder of this name and its slug. Raises ModelInUse where it is none."""
+    for path, slug, _ in _unregistered():
+        if path.name == name:
+            return path, slug
+    raise ModelInUse(f"{name} is not left over any more: it is gone, or in use again.")
 
 
 def _at_work(folder: Path, slug: str) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.defaultfilters import filesizeformat
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.models.disk import leftovers, logs
 from apps.models.disk.usage import disk_usage
 from apps.models.errors import ModelInUse
+from apps.models.sizes import readable
 
 
 @require_safe
@@ -28,7 +28,7 @@ def remove_leftover(request: HttpRequest) -> HttpResponse:
     except ModelInUse as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"{name} is removed, {filesizeformat(freed)} freed.")
+        messages.success(request, f"{name} is removed, {readable(freed)} freed.")
     return redirect("models:disk")
 
 
@@ -36,5 +36,5 @@ def remove_leftover(request: HttpRequest) -> HttpResponse:
 def remove_old_logs(request: HttpRequest) -> HttpResponse:
     """Removes log files that nothing writes to any more."""
     freed = logs.remove_old_logs()
-    messages.success(request, f"Old logs are removed, {filesizeformat(freed)} freed.")
+    messages.success(request, f"Old logs are removed, {readable(freed)} freed.")
     return redirect("models:disk")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,16 +24,16 @@ def find_in_folder(path: Path) -> list[Find]:
 
     Raises ModelFormatError where there is nothing at ``path``.
     """
-    if path.is_file():
+    if is_file(path):
         look = look_at_gguf(path)
         return [Find("Folder", path.name, path, look.size_bytes, look.detail, look.problem)]
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - as in ``is_file``
         raise ModelFormatError(
             f"There is nothing at {path} on the hub's machine that can be read. Give the full path "
             "of a model folder or of a GGUF file."
         )
     found = list(_below(path, DEPTH, [MAX_FOLDERS]))
-    if not found and (path / "config.json").is_file():
+    if not found and is_file(path / "config.json"):
         look = look_at_folder(path)  # says why it is none
         return [Find("Folder", path.name, path, look.size_bytes, look.detail, look.problem)]
     return found
@@ -40,7 +41,12 @@ def find_in_folder(path: Path) -> list[Find]:
 
 def is_model_folder(folder: Path) -> bool:
     """Whether it looks like one: a configuration and weights beside it."""
-    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
+    return is_file(folder / "config.json") and any(folder.glob("*.safetensors"))
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file, and lies where one may look; ``Path.is_file`` raises elsewhere."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def gguf_files(folder: Path) -> Iterator[Path]:
@@ -55,12 +61,15 @@ def gguf_files(folder: Path) -> Iterator[Path]:
 
 
 def models_in(folder: Path) -> list[Path]:
-    """The folders in a folder by name, hidden ones and links left out; none where it is none."""
+    """The folders in a folder by name; hidden ones, links and what can't be read are left out."""
     try:
         return sorted(
             entry
             for entry in folder.iterdir()
-            if not entry.name.startswith(".") and not entry.is_symlink() and entry.is_dir()
+            if not entry.name.startswith(".")
+            and not entry.is_symlink()
+            and entry.is_dir()
+            and os.access(entry, os.R_OK | os.X_OK)
         )
     except OSError:
         return []

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from apps.models.found.finds import Find, Look, look_at_folder, look_at_gguf
-from apps.models.found.folders import gguf_files, models_in
+from apps.models.found.folders import gguf_files, is_model_folder, models_in
 
 _REPOSITORY = re.compile(
     r"models--(?P<owner>[A-Za-z0-9][A-Za-z0-9._-]*?)(?:--(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*))?"
@@ -49,7 +49,7 @@ def _finds(snapshot: Path, repo_id: str) -> Iterator[Find]:
         name = f"{repo_id}/{file.name}"
         yield _find(name, file, look_at_gguf(file), repo_id)
     # Many repositories are there for their tokenizer or configuration alone.
-    if (snapshot / "config.json").is_file() and any(snapshot.glob("*.safetensors")):
+    if is_model_folder(snapshot):
         yield _find(repo_id, snapshot, look_at_folder(snapshot), repo_id)
 
 
@@ -66,8 +66,8 @@ def _snapshot(repository: Path) -> Path | None:
             commit = file.read(_LONGEST_REF).strip()
     except (OSError, UnicodeDecodeError):
         commit = ""
-    named = repository / "snapshots" / commit
-    if _COMMIT.fullmatch(commit) and named.is_dir():
-        return named
-    snapshots = [s for s in models_in(repository / "snapshots") if _COMMIT.fullmatch(s.name)]
-    return max(snapshots, key=lambda s: s.stat().st_mtime, default=None)
+    folders = models_in(repository / "snapshots")
+    snapshots = {folder.name: folder for folder in folders if _COMMIT.fullmatch(folder.name)}
+    if commit in snapshots:
+        return snapshots[commit]
+    return max(snapshots.values(), key=lambda folder: folder.stat().st_mtime, default=None)

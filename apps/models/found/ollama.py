@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from apps.models.found.finds import Find, look_at_gguf
-from apps.models.found.folders import models_in
+from apps.models.found.folders import is_file, models_in
 from apps.models.runtime.errors import ModelFormatError
 from apps.models.runtime.headers import read_json
 
@@ -82,6 +82,6 @@ def _blob(root: Path, manifest: Path) -> Path:
             "of another format. Look for the model on Hugging Face."
         )
     blob = root / "blobs" / f"sha256-{digests[_MODEL][0]}"
-    if blob.is_symlink() or not blob.is_file():
+    if not is_file(blob) or blob.is_symlink():
         raise ModelFormatError("Its weights are not in Ollama's store. Pull it again with Ollama.")
     return blob

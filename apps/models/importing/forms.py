@@ -8,8 +8,9 @@ from typing import Any
 from django import forms
 
 from apps.models.errors import RegistryError
-from apps.models.importing.orders import Order, order_for
+from apps.models.importing.orders import order_for
 from apps.models.runtime.errors import RuntimeFault
+from apps.models.work.plans import ImportPlan
 
 
 class ImportForm(forms.Form):
@@ -28,7 +29,7 @@ class ImportForm(forms.Form):
         help_text="Empty: as the file or folder is called.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    order: Order
+    order: ImportPlan
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.db import transaction
@@ -16,22 +15,10 @@ from apps.models.naming import slug_from
 from apps.models.runtime.errors import ModelFormatError
 from apps.models.services import require_free
 from apps.models.work.models import ModelJob
+from apps.models.work.plans import ImportPlan
 
 
-@dataclass(frozen=True)
-class Order:
-    """A model to import."""
-
-    path: Path
-    """The model folder, which stays where it is, or the GGUF file, which is converted."""
-    slug: str
-    name: str
-    """For people."""
-    uploaded: bool = False
-    """The file is the hub's own copy; it goes once the job is over."""
-
-
-def order_for(path: Path, name: str = "") -> Order:
+def order_for(path: Path, name: str = "") -> ImportPlan:
     """An order for the model at ``path``, called ``name`` or as its file is.
 
     Raises ModelFormatError where there is none, or several, or one that can't be
@@ -55,24 +42,19 @@ def order_for(path: Path, name: str = "") -> Order:
     title = name.strip() or _title(find.path)
     slug = slug_from(title)
     require_free(slug, find.path)
-    return Order(find.path, slug, title)
+    return ImportPlan(path=find.path, slug=slug, name=title)
 
 
-def uploaded(path: Path, name: str) -> Order:
+def uploaded(path: Path, name: str) -> ImportPlan:
     """An order for a file that was sent here and is the hub's own. Raises as ``order_for``."""
-    return replace(order_for(path, name), uploaded=True)
+    return order_for(path, name).model_copy(update={"uploaded": True})
 
 
-def start(*, order: Order) -> ModelJob:
+def start(*, order: ImportPlan) -> ModelJob:
     """Have the worker import it. Where the same import waits or runs already, that one."""
     from apps.models.work.tasks import run_model_job  # the task imports the work it does
 
-    plan = {
-        "path": str(order.path),
-        "slug": order.slug,
-        "name": order.name,
-        "uploaded": order.uploaded,
-    }
+    plan = order.model_dump(mode="json")
     with transaction.atomic():
         same = ModelJob.objects.active().filter(kind=ModelJob.Kind.IMPORT, plan=plan).first()
         if same is not None:
@@ -84,7 +66,7 @@ def start(*, order: Order) -> ModelJob:
     return job
 
 
-def run(order: Order, progress: services.Progress) -> LocalModel:
+def run(order: ImportPlan, progress: services.Progress) -> LocalModel:
     """Import it now. Raises RuntimeFault or RegistryError; then nothing is left of it."""
     origin = origin_of(order.path)
     if order.path.is_dir():
@@ -108,8 +90,7 @@ def run(order: Order, progress: services.Progress) -> LocalModel:
 
 def import_model(job: ModelJob, report: Report) -> None:
     """The work of an import job. Raises RuntimeFault or RegistryError."""
-    plan = job.plan
-    order = Order(Path(plan["path"]), plan["slug"], plan["name"], plan["uploaded"])
+    order = ImportPlan.model_validate(job.plan)
     try:
         job.result = run(order, report)
     except JobEnds:
@@ -121,7 +102,7 @@ def import_model(job: ModelJob, report: Report) -> None:
     job.save(update_fields=["result"])
 
 
-def _drop(order: Order) -> None:
+def _drop(order: ImportPlan) -> None:
     """Remove the hub's own copy of what was uploaded."""
     if order.uploaded:
         uploads.drop(order.path)

@@ -8,9 +8,12 @@ what is there, and no more than one piece is in memory.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,14 +21,13 @@ from typing import BinaryIO
 from django.conf import settings
 from django.core import signing
 
+from apps.models.landing import FREE_FLOOR_BYTES
 from apps.models.naming import slug_from
 from apps.models.runtime.errors import ModelFormatError
 from apps.models.work.models import ModelJob
 
 CHUNK_BYTES = 8 * 1024 * 1024
 """What the page sends at a time."""
-FREE_FLOOR_BYTES = 2 * 1024**3
-"""What stays free on the disk, as after a download."""
 KEPT_SECONDS = 24 * 60 * 60
 """How long an upload that nobody goes on with is kept."""
 MAX_NAME = 200
@@ -102,6 +104,9 @@ def append(upload: Upload, offset: int, piece: bytes) -> None:
     upload.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         with upload.path.open("ab") as file:
+            # A browser that lost an answer may send a piece again while the first is written.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0, os.SEEK_END)
             _write(upload, file, offset, piece)
         if offset == 0:
             _require_importable(upload.path)
@@ -131,10 +136,11 @@ def _require_importable(path: Path) -> None:
 def clear_abandoned() -> None:
     """Remove the files of uploads and jobs that nobody goes on with."""
     jobs = ModelJob.objects.active().filter(kind=ModelJob.Kind.IMPORT)
-    wanted = {plan["path"] for plan in jobs.values_list("plan", flat=True)}
+    wanted = set(jobs.values_list("plan__path", flat=True))
     for file in _folder().glob("*/*.gguf"):
-        if str(file) not in wanted and time.time() - file.stat().st_mtime > KEPT_SECONDS:
-            drop(file)
+        with suppress(FileNotFoundError):  # another request clears away too
+            if str(file) not in wanted and time.time() - file.stat().st_mtime > KEPT_SECONDS:
+                drop(file)
 
 
 def drop(file: Path) -> None:

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.middleware import HtmxDetails
+from django_htmx.http import trigger_client_event
 
 from apps.jobs import control
 from apps.models.errors import RegistryError
@@ -20,13 +20,10 @@ from apps.models.importing.forms import ImportForm, UploadForm
 from apps.models.models import LocalModel
 from apps.models.runtime.errors import RuntimeFault
 from apps.models.work.models import ModelJob
+from apps.rendering.htmx import HtmxHttpRequest
 
 RECENT = 5
 """Imports that are over and still shown."""
-
-
-class HtmxHttpRequest(HttpRequest):
-    htmx: HtmxDetails
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,15 @@ def start(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def jobs(request: HttpRequest) -> HttpResponse:
-    """The imports under way and the latest that are over, for a page that follows them."""
-    return render(request, "models/import.html#jobs", _jobs())
+    """The imports under way and the latest that are over, for a page that follows them.
+
+    The answer without one under way is the last: what was found is then to be looked at anew.
+    """
+    under_way = _jobs()
+    response = render(request, "models/import.html#jobs", under_way)
+    if not under_way["active"]:
+        trigger_client_event(response, "hub:imported", after="swap")
+    return response
 
 
 @require_POST
@@ -90,10 +94,11 @@ def upload_piece(request: HttpRequest, token: str) -> JsonResponse:
 
     The answer names the offset that is wanted next, also where a browser lost an answer.
     """
-    offset = request.GET.get("offset", "")
-    length = int(request.META.get("CONTENT_LENGTH") or 0)
-    if not offset.isdecimal() or length > uploads.CHUNK_BYTES:
-        return _refusal("The browser sent a piece that is too large. Reload the page.")
+    offset, length = request.GET.get("offset", ""), request.headers.get("Content-Length", "")
+    if not (_is_number(offset) and _is_number(length) and int(length) <= uploads.CHUNK_BYTES):
+        return _refusal(
+            "The browser sent a piece that can't be taken. Reload the page, then choose the file again."
+        )
     try:
         upload = uploads.resume(token)
         uploads.append(upload, int(offset), request.body)
@@ -116,6 +121,10 @@ def _refusal(why: str) -> JsonResponse:
     return JsonResponse({"error": why})
 
 
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 18
+
+
 def _page(form: ImportForm) -> dict[str, Any]:
     rows = _rows(found())
     groups = [(place, list(group)) for place, group in groupby(rows, lambda row: row.find.place)]
@@ -123,11 +132,12 @@ def _page(form: ImportForm) -> dict[str, Any]:
 
 
 def _rows(finds: list[Find]) -> list[FoundRow]:
-    by_path = {model.path: model for model in LocalModel.objects.all()}
-    done = ModelJob.objects.filter(kind=ModelJob.Kind.IMPORT, result__isnull=False)
-    by_source = {job.plan["path"]: job.result for job in done.select_related("result")}
-    active = ModelJob.objects.active().filter(kind=ModelJob.Kind.IMPORT)
-    queued = {plan["path"] for plan in active.values_list("plan", flat=True)}
+    models = {model.pk: model for model in LocalModel.objects.only("slug", "name", "path")}
+    by_path = {model.path: model for model in models.values()}
+    imports = ModelJob.objects.filter(kind=ModelJob.Kind.IMPORT)
+    done = imports.filter(result__isnull=False).values_list("plan__path", "result_id")
+    by_source = {path: models[result] for path, result in done if result in models}
+    queued = set(imports.active().values_list("plan__path", flat=True))
     paths = [(find, str(find.path)) for find in finds]
     return [
         FoundRow(find, by_path.get(path) or by_source.get(path), path in queued)

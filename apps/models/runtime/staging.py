@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all."""
+"""A folder or a file that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -25,6 +25,24 @@ def staged_folder(destination: Path) -> Iterator[Path]:
     under a name that ``remove_abandoned`` knows. Raises ImportDestinationError where
     the destination exists or can't be written; other errors pass through.
     """
+    with _beside(destination) as staged:
+        yield staged
+        _sync(staged)
+        staged.chmod(0o755)
+        _publish(staged, destination)
+
+
+@contextmanager
+def staged_file(destination: Path) -> Iterator[Path]:
+    """The same for a file: where to write it, in a temporary folder of its own."""
+    with _beside(destination) as folder:
+        yield folder / destination.name
+        _sync(folder)
+        _publish(folder / destination.name, destination)
+
+
+@contextmanager
+def _beside(destination: Path) -> Iterator[Path]:
     if destination.exists():
         raise _taken(destination)
     try:
@@ -35,8 +53,6 @@ def staged_folder(destination: Path) -> Iterator[Path]:
         raise _unwritable(destination, error) from error
     try:
         yield staged
-        _sync(staged)
-        _publish(staged, destination)
     except OSError as error:
         raise _unwritable(destination, error) from error
     finally:
@@ -67,14 +83,13 @@ def require_space(folder: Path, nbytes: int) -> None:
 def _publish(staged: Path, destination: Path) -> None:
     if destination.exists():  # another import of the same name was faster
         raise _taken(destination)
-    staged.chmod(0o755)
     staged.rename(destination)
     _sync_one(destination.parent)
 
 
 def _sync(folder: Path) -> None:
     """Files reach the disk before the name that promises them does."""
-    for path in [*folder.iterdir(), folder]:
+    for path in [*folder.rglob("*"), folder]:
         _sync_one(path)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.models import deleting, services
+from apps.models import deleting, starter
 from apps.models.management.commands import register_starter
 from apps.models.models import LocalModel
 
@@ -21,7 +21,7 @@ def run(*arguments: object) -> str:
 
 @pytest.fixture
 def tiny_starter(models_dir: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (services, register_starter):
+    for module in (starter, register_starter):
         monkeypatch.setattr(module, "find_starter", lambda: gguf)
 
 

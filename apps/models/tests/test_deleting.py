@@ -90,7 +90,7 @@ def test_others_are_asked_what_they_know(own: LocalModel) -> None:
 
 def test_the_page_lists_it_and_a_post_deletes(client: Client, own: LocalModel) -> None:
     url = reverse("models:delete", args=["own"])
-    assert "1000 bytes" in client.get(url).content.decode().replace("\xa0", " ")
+    assert "1 kB" in client.get(url).content.decode().replace("\xa0", " ")
 
     response = client.post(url)
 
@@ -114,6 +114,9 @@ def test_a_model_that_is_worked_on_stays(own: LocalModel) -> None:
     ModelJob.objects.create(kind=ModelJob.Kind.VERIFY, subject="Own", model=own)
 
     assert not deletion_of(own).is_possible
+    with pytest.raises(ModelInUse, match="A job is at work on it"):
+        deleting.delete_model(model=own)
+    assert (Path(own.path) / "model.safetensors").exists()
 
 
 def test_an_adapter_goes_with_its_files_and_leaves_its_base(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.template.loader import render_to_string
 
-from apps.models.fit import Machine, chat_fit, host_machine, model_fits
+from apps.models.fit import Machine, chat_fit, host_machine, model_fits, rough_fit
 from apps.models.runtime.memory import Weights
 
 GIB = 1024**3
@@ -40,8 +40,8 @@ def test_training_takes_more_the_more_is_trained() -> None:
     lora, qlora, full = fits.training
     assert qlora.needed_bytes < lora.needed_bytes < full.needed_bytes
     assert [fit.purpose for fit in fits.all] == [
-        "Chat with 4,096 tokens", "LoRA, 4 x 512 tokens", "QLoRA, 4 x 512 tokens",
-        "Full fine-tune, 4 x 512 tokens",
+        "Chat with 4,096 tokens", "LoRA, 4 rows of 512 tokens", "QLoRA, 4 rows of 512 tokens",
+        "Full fine-tune, 4 rows of 512 tokens",
     ]  # fmt: skip
 
 
@@ -92,3 +92,11 @@ def test_an_unknown_fit_says_why() -> None:
 
     assert "Fit unknown" in html
     assert "size of the weights is not known" in html
+
+
+def test_a_rough_fit_goes_by_the_weights_alone_and_says_so() -> None:
+    weights = Weights(8_000_000_000, 4_500_000_000, quantized=True)
+
+    assert rough_fit(weights, machine(16)).verdict == "fits"
+    assert rough_fit(weights, machine(4)).verdict == "too big"
+    assert "the model's page counts it" in rough_fit(weights, machine(16)).terms[1].how

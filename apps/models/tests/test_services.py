@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.models import deleting, services
+from apps.models import deleting, services, starter
 from apps.models.errors import InvalidName, ModelInUse, NameTaken
 from apps.models.models import Adapter, LocalModel
 from apps.models.runtime.errors import ModelFormatError
@@ -15,7 +15,7 @@ from apps.models.runtime.gguf.importer import import_gguf
 pytestmark = pytest.mark.django_db
 
 ROOT = Path(__file__).parents[3]
-STARTER = services.STARTER_SLUG
+STARTER = starter.STARTER_SLUG
 
 
 def visible(folder: Path) -> set[str]:
@@ -26,7 +26,7 @@ def visible(folder: Path) -> set[str]:
 @pytest.fixture
 def tiny_starter(gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny model in the place of the starter model."""
-    monkeypatch.setattr(services, "find_starter", lambda: gguf)
+    monkeypatch.setattr(starter, "find_starter", lambda: gguf)
     return gguf
 
 
@@ -187,8 +187,8 @@ def test_a_slug_can_not_be_moved_to_another_folder(
 
 def test_the_starter_model_is_imported_once(models_dir: Path, tiny_starter: Path) -> None:
     stages: list[str] = []
-    first = services.register_starter(progress=lambda stage, fraction: stages.append(stage))
-    again = services.register_starter(progress=lambda stage, fraction: stages.append("again"))
+    first = starter.register_starter(progress=lambda stage, fraction: stages.append(stage))
+    again = starter.register_starter(progress=lambda stage, fraction: stages.append("again"))
 
     assert first is not None
     assert first == again
@@ -201,10 +201,10 @@ def test_the_starter_model_is_imported_once(models_dir: Path, tiny_starter: Path
 def test_a_starter_whose_folder_was_lost_is_imported_again(
     models_dir: Path, tiny_starter: Path, tmp_path: Path
 ) -> None:
-    first = services.register_starter()
+    first = starter.register_starter()
     (models_dir / STARTER).rename(tmp_path / "lost")
 
-    again = services.register_starter()
+    again = starter.register_starter()
 
     assert first == again
     assert (models_dir / STARTER / "config.json").is_file()
@@ -213,11 +213,11 @@ def test_a_starter_whose_folder_was_lost_is_imported_again(
 def test_a_starter_whose_import_was_killed_before_the_commit_is_registered(
     models_dir: Path, tiny_starter: Path
 ) -> None:
-    first = services.register_starter()
+    first = starter.register_starter()
     assert first is not None
     LocalModel.objects.all().delete()
 
-    again = services.register_starter()
+    again = starter.register_starter()
 
     assert again is not None
     assert (again.path, again.digest, again.source) == (first.path, first.digest, first.source)
@@ -226,21 +226,21 @@ def test_a_starter_whose_import_was_killed_before_the_commit_is_registered(
 def test_without_its_package_there_is_no_starter(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "find_starter", lambda: None)
+    monkeypatch.setattr(starter, "find_starter", lambda: None)
 
-    assert services.register_starter() is None
+    assert starter.register_starter() is None
 
 
 def test_a_deleted_starter_stays_away_until_it_is_asked_for(
     models_dir: Path, tiny_starter: Path
 ) -> None:
-    model = services.register_starter()
+    model = starter.register_starter()
     assert model is not None
     deleting.delete_model(model=model)
 
-    assert services.register_starter() is None
-    assert services.register_starter(again=True) is not None
-    assert not services.starter_declined()
+    assert starter.register_starter() is None
+    assert starter.register_starter(again=True) is not None
+    assert not starter.starter_declined()
 
 
 def test_deleting_an_imported_model_removes_its_files(models_dir: Path, gguf: Path) -> None:
@@ -268,7 +268,7 @@ def test_a_model_with_adapters_is_not_deleted(models_dir: Path, gguf: Path) -> N
     model = imported(gguf)
     Adapter.objects.create(base=model, slug="a", name="A", path="/a", digest="sha256:0")
 
-    with pytest.raises(ModelInUse, match="Delete its adapters first"):
+    with pytest.raises(ModelInUse, match="Adapter A is built on it"):
         deleting.delete_model(model=model)
 
     assert (models_dir / "tiny" / "config.json").is_file()

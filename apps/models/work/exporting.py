@@ -9,7 +9,7 @@ from django.conf import settings
 
 from apps.jobs.conduct import Report
 from apps.models.errors import NameTaken
-from apps.models.runtime.staging import require_space, staged_folder
+from apps.models.runtime.staging import remove_abandoned, require_space, staged_folder
 from apps.models.runtime.work.orders import GgufOrder
 from apps.models.work.making import model_of
 from apps.models.work.models import ModelJob
@@ -58,6 +58,7 @@ def _copy(source: Path, destination: Path, report: Report) -> int:
     files = [file for file in _visible(source) if file.is_file()]
     total = sum(file.stat().st_size for file in files)
     done = 0
+    remove_abandoned(destination.parent)  # of a worker that was killed in the middle of it
     with staged_folder(destination) as folder:
         require_space(folder, total)
         for file in files:

@@ -102,12 +102,12 @@ class ConvertForm(_MakingForm):
         help_text="Fewer bits: smaller, faster, and less exact.",
     )
     group_size = forms.TypedChoiceField(
-        label="Weights per scale",
+        label="Group size",
         choices=GROUPS,
         coerce=int,
         empty_value=None,
         required=False,
-        help_text="Fewer: more exact, and larger.",
+        help_text="Weights that share a scale. Fewer: more exact, and larger.",
     )
     dtype = forms.ChoiceField(
         label="Type of the other weights",

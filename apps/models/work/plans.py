@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +16,21 @@ class _Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ImportPlan(_Plan):
+    """A model that lies on this machine, to be registered or converted."""
+
+    path: Path
+    """The model folder, which stays where it is, or the GGUF file, which is converted."""
+    slug: str
+    name: str
+    """For people."""
+    uploaded: bool = False
+    """The file is the hub's own copy; it goes once the job is over."""
+
+
 class ConvertPlan(_Plan):
+    """A model to be written anew as another one."""
+
     slug: str
     name: str
     """Of the model that is made."""
@@ -32,6 +47,8 @@ class ConvertPlan(_Plan):
 
 
 class FusePlan(_Plan):
+    """An adapter to become part of the weights of a new model."""
+
     slug: str
     name: str
     adapter: str
@@ -41,6 +58,8 @@ class FusePlan(_Plan):
 
 
 class ExportPlan(_Plan):
+    """A model to be written for other programs."""
+
     format: Format
     destination: str
     """A path that does not exist yet."""

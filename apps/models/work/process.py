@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 from django.conf import settings
+from pydantic import ValidationError
 
 from apps.models.errors import WorkFailed
+from apps.models.runtime.staging import remove_abandoned
 from apps.models.runtime.work.events import (
     Event,
     Failed,
@@ -22,6 +25,8 @@ from apps.models.runtime.work.events import (
     event_adapter,
 )
 from apps.models.runtime.work.orders import Order
+
+logger = logging.getLogger(__name__)
 
 Tell = Callable[[str, float], None]
 """Takes the present stage and how far the order is, 0.0 to 1.0. What it raises ends the work."""
@@ -96,10 +101,16 @@ def _started(order: Order) -> Iterator[queue.Queue[Event | None]]:
             process.wait()
         listener.join()
         process.stdout.close()
+        # It was told to end at once, whatever it had written by then.
+        remove_abandoned(order.destination.parent)
 
 
 def _listen(lines: IO[bytes], events: queue.Queue[Event | None]) -> None:
-    for line in lines:
-        if line.endswith(b"\n"):  # the last line of a process that was killed may be half
-            events.put(event_adapter.validate_json(line))
-    events.put(None)
+    try:
+        for line in lines:
+            if line.endswith(b"\n"):  # the last line of a process that was killed may be half
+                events.put(event_adapter.validate_json(line))
+    except ValidationError:
+        logger.exception("The process for work on models said what is no event.")
+    finally:
+        events.put(None)

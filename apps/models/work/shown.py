@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.template.defaultfilters import filesizeformat
 from pydantic import BaseModel
 
 from apps.models.runtime.work.events import Figures, Measured
+from apps.models.sizes import readable
 from apps.models.work.models import ModelJob
-from apps.models.work.plans import ConvertPlan, ExportPlan, FusePlan
+from apps.models.work.plans import ConvertPlan, ExportPlan, FusePlan, ImportPlan
 
 Fact = tuple[str, str]
 """A name and its value."""
@@ -30,6 +30,8 @@ class Comparison:
 def facts_of(job: ModelJob) -> list[Fact]:
     """What was ordered."""
     match _plan(job):
+        case ImportPlan() as plan:
+            return [("Into", plan.name), ("From", str(plan.path))]
         case ConvertPlan() as plan:
             return [("Into", plan.name), ("How", plan.how)]
         case FusePlan() as plan:
@@ -79,7 +81,7 @@ def _change(first: float | None, second: float | None) -> str:
 def _shown(field: str, value: float | None) -> str:
     if value is None:
         return "not measured"
-    return filesizeformat(value) if field == "size_bytes" else f"{value:,.2f}"
+    return readable(value) if field == "size_bytes" else f"{value:,.2f}"
 
 
 def _figures(job: ModelJob) -> Figures | None:
@@ -90,6 +92,7 @@ def _figures(job: ModelJob) -> Figures | None:
 
 def _plan(job: ModelJob) -> BaseModel | None:
     plans: dict[str, type[BaseModel]] = {
+        ModelJob.Kind.IMPORT: ImportPlan,
         ModelJob.Kind.CONVERT: ConvertPlan,
         ModelJob.Kind.FUSE: FusePlan,
         ModelJob.Kind.EXPORT: ExportPlan,

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from huey import crontab
 from huey.contrib.djhuey import db_periodic_task, db_task, on_startup
-from huey.exceptions import RetryTask
 
 from apps.jobs.control import settle_orphans
-from apps.jobs.tasks import worker_stops
-from apps.models.work.models import ModelJob
+from apps.jobs.tasks import once_a_process, worker_stops
+from apps.models.work.models import ModelJob, ModelJobQuerySet
 from apps.models.work.running import run
-from apps.models.work.turns import AnotherWorks
-
-WAIT_SECONDS = 5
-"""Until a job that waits for its turn is tried again."""
+from apps.models.work.turns import HEAVY, AnotherWorks
 
 LOST = "The process that ran it ended. Start it again."
 
@@ -26,19 +22,28 @@ def run_model_job(key: int) -> None:
         return
     try:
         run(job, stops=worker_stops)
-    except AnotherWorks as error:
-        raise RetryTask(str(error), delay=WAIT_SECONDS) from error
+    except AnotherWorks:
+        return  # it stays queued, and is woken up when the other one ends, or within a minute
+    if job.kind in HEAVY and not worker_stops.is_set():
+        _wake(ModelJob.objects.queued().filter(kind__in=HEAVY))
 
 
-@on_startup()
 def take_up_model_jobs() -> None:
-    """Run what was queued when the last worker ended; what comes twice is run once."""
+    """Run what nobody was woken up for, and show what is at nobody's hands as interrupted."""
     settle_orphans(ModelJob.objects.all(), error=LOST)
-    for key in ModelJob.objects.queued().order_by("pk").values_list("pk", flat=True):
-        run_model_job(key)
+    _wake(ModelJob.objects.queued())
+
+
+on_startup()(once_a_process(take_up_model_jobs))
 
 
 @db_periodic_task(crontab(minute="*"), expires=60)
-def settle_model_jobs() -> None:
-    """Show the jobs whose process is gone as interrupted."""
-    settle_orphans(ModelJob.objects.all(), error=LOST)
+def look_after_model_jobs() -> None:
+    """For jobs whose process is gone, whose turn has come, or whose wake-up call got lost."""
+    take_up_model_jobs()
+
+
+def _wake(jobs: ModelJobQuerySet) -> None:
+    """What comes twice is run once."""
+    for key in jobs.order_by("pk").values_list("pk", flat=True):
+        run_model_job(key)

@@ -10,7 +10,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
-from django_htmx.middleware import HtmxDetails
 
 from apps.models.errors import JobActive
 from apps.models.models import LocalModel
@@ -19,12 +18,9 @@ from apps.models.work.exporting import exports_dir
 from apps.models.work.forms import ConvertForm, ExportForm, FuseForm, OrderForm
 from apps.models.work.models import ModelJob
 from apps.models.work.shown import facts_of, figures_of, notes_of
+from apps.rendering.htmx import HtmxHttpRequest
 
 PER_PAGE = 50
-
-
-class HtmxHttpRequest(HttpRequest):
-    htmx: HtmxDetails
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

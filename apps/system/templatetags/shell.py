@@ -42,12 +42,13 @@ def icon(name: str) -> dict[str, str]:
 
 @register.filter
 def scaled(number: int) -> str:
-    """A count in three significant digits: 134515008 becomes ``135M``, 7241732096 ``7.24B``."""
+    """A count in at most three digits: 134515008 becomes ``135M``, 7241732096 ``7.24B``."""
     for scale, letter in _SCALES:
         if number >= scale:
             value = number / scale
             digits = 0 if value >= 100 else 1 if value >= 10 else 2
-            return f"{value:.{digits}f}{letter}"
+            figure = f"{value:.{digits}f}"
+            return f"{figure.rstrip('0').rstrip('.') if digits else figure}{letter}"
     return str(number)
 
 

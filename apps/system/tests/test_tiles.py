@@ -65,11 +65,11 @@ def test_a_disk_tier_without_a_budget_is_switched_off() -> None:
     [
         (0, "0"),
         (999, "999"),
-        (1000, "1.00K"),
+        (1000, "1K"),
         (134_515_008, "135M"),
         (7_241_732_096, "7.24B"),
         (23_572_403_200, "23.6B"),
-        (1_000_000_000_000, "1.00T"),
+        (1_000_000_000_000, "1T"),
     ],
 )
 def test_counts_are_written_in_three_digits(number: int, text: str) -> None:

@@ -11,10 +11,10 @@ from apps.discovery.downloads.errors import DownloadError
 from apps.discovery.downloads.following import follow, shown, worker_is_alive
 from apps.discovery.downloads.models import Download
 from apps.discovery.errors import DiscoveryError
-from apps.discovery.sizes import readable
 from apps.jobs.models import JobState
 from apps.models.errors import RegistryError
 from apps.models.runtime.errors import RuntimeFault
+from apps.models.sizes import readable
 
 
 class Command(BaseCommand):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -11,11 +12,10 @@ import httpx2
 import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
-from huey.exceptions import RetryTask
 
 from apps.inference.benchmarks import conduct as conduct_module
 from apps.inference.benchmarks import services, tasks
-from apps.inference.benchmarks.conduct import OWN_KEY, AnotherRuns, conduct, settle_silent
+from apps.inference.benchmarks.conduct import OWN_KEY, AnotherRuns, conduct, settle_runs
 from apps.inference.benchmarks.measuring.figures import Figures
 from apps.inference.benchmarks.measuring.tests.scripted import ScriptedServer
 from apps.inference.benchmarks.tests.runs import make_run
@@ -23,10 +23,13 @@ from apps.inference.engine.protocol import ResetPeakMemory
 from apps.inference.keys.errors import KeyInvalid
 from apps.inference.keys.models import ApiKey
 from apps.inference.keys.services import recognise
-from apps.inference.models import SILENT_AFTER, BenchmarkRun
+from apps.inference.models import BenchmarkRun
+from apps.jobs import conduct as jobs
+from apps.jobs.models import SILENT_AFTER
 from tests.fake_engine import FakeEngine
 
-pytestmark = pytest.mark.django_db
+# A running job is written by a thread of its own.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 Put = Callable[..., ScriptedServer]
 State = BenchmarkRun.State
@@ -34,7 +37,8 @@ State = BenchmarkRun.State
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conduct_module, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(conduct_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(jobs, "BEAT_SECONDS", 0.01)
 
 
 def test_a_run_on_this_hub_ends_with_its_figures_and_the_machines_facts(
@@ -43,7 +47,7 @@ def test_a_run_on_this_hub_ends_with_its_figures_and_the_machines_facts(
     measured_server()
     run = make_run("queued")
 
-    conduct(run=run)
+    conduct(worker_stops=threading.Event(), run=run)
 
     run.refresh_from_db()
     assert run.state == State.DONE
@@ -62,7 +66,7 @@ def test_a_run_on_another_server_asks_no_engine_and_keeps_no_key(
     measured_server()
     run = make_run("queued", base_url="http://other.test/v1")
 
-    conduct(run=run, api_key="secret")
+    conduct(worker_stops=threading.Event(), run=run, api_key="secret")
 
     run.refresh_from_db()
     assert run.state == State.DONE
@@ -81,7 +85,7 @@ def test_a_hub_that_asks_for_keys_is_called_with_one_of_its_own(
     settings.HUB = settings.HUB.model_copy(update={"require_keys": True})
     measured_server()
     for _ in range(2):
-        conduct(run=make_run("queued"))
+        conduct(worker_stops=threading.Event(), run=make_run("queued"))
 
     first, second = (each["api_key"] for each in addresses)
     assert first != second
@@ -97,7 +101,7 @@ def test_a_key_that_was_given_goes_before_the_hubs_own(
 ) -> None:
     settings.HUB = settings.HUB.model_copy(update={"require_keys": True})
     measured_server()
-    conduct(run=make_run("queued"), api_key="given")
+    conduct(worker_stops=threading.Event(), run=make_run("queued"), api_key="given")
     assert addresses[0]["api_key"] == "given"
     assert not ApiKey.objects.exists()
 
@@ -109,7 +113,7 @@ def test_an_engine_that_is_down_costs_only_the_facts(
     measured_server()
     run = make_run("queued")
 
-    conduct(run=run)
+    conduct(worker_stops=threading.Event(), run=run)
 
     assert run.state == State.DONE
     assert run.peak_memory_bytes is None
@@ -122,7 +126,7 @@ def test_a_server_that_refuses_makes_the_run_fail_with_its_reason(
     measured_server(lambda body: httpx2.Response(404, json={"error": {"message": "No model m."}}))
     run = make_run("queued")
 
-    conduct(run=run)
+    conduct(worker_stops=threading.Event(), run=run)
 
     assert run.state == State.FAILED
     assert "answered 404: No model m." in run.error
@@ -140,7 +144,7 @@ def test_a_hub_that_goes_away_interrupts_its_run_and_another_server_fails_it(
     measured_server(leave)
     run = make_run("queued", base_url=base_url)
 
-    conduct(run=run)
+    conduct(worker_stops=threading.Event(), run=run)
 
     assert run.state == state
     assert run.error
@@ -156,7 +160,7 @@ def test_an_error_nobody_foresaw_is_raised_and_leaves_no_run_running(
     run = make_run("queued")
 
     with pytest.raises(RuntimeError):
-        conduct(run=run)
+        conduct(worker_stops=threading.Event(), run=run)
 
     run.refresh_from_db()
     assert run.state == State.FAILED
@@ -187,7 +191,7 @@ def test_a_cancelled_run_ends_in_the_middle_of_an_answer(
     row = BenchmarkRun.objects.get(pk=run.pk)
     measured_server(hanging(sync_to_async(lambda: services.cancel(run=row))))
 
-    conduct(run=run)
+    conduct(worker_stops=threading.Event(), run=run)
 
     assert run.state == State.CANCELLED
     assert run.doing == "Loading the model"
@@ -198,8 +202,9 @@ def test_a_worker_that_stops_leaves_its_run_interrupted(
 ) -> None:
     measured_server(hanging())
     run = make_run("queued")
-    monkeypatch.setattr(tasks, "_worker_stops", asyncio.Event())
-    tasks._worker_stops.set()
+    stops = threading.Event()
+    stops.set()
+    monkeypatch.setattr(tasks, "worker_stops", stops)
 
     tasks.run_benchmark.call_local(run.pk)
 
@@ -213,7 +218,7 @@ def test_a_run_that_is_no_longer_queued_is_left_alone(measured_server: Put, stat
     scripted = measured_server()
     run = make_run(state)
 
-    conduct(run=run)
+    conduct(worker_stops=threading.Event(), run=run)
 
     assert run.state == state
     assert scripted.requests == []
@@ -225,12 +230,24 @@ def test_two_runs_never_measure_each_other(measured_server: Put) -> None:
     waiting = make_run("queued")
 
     with pytest.raises(AnotherRuns, match="is running"):
-        conduct(run=waiting)
-    with pytest.raises(RetryTask):
-        tasks.run_benchmark.call_local(waiting.pk)
+        conduct(worker_stops=threading.Event(), run=waiting)
+    tasks.run_benchmark.call_local(waiting.pk)
 
     waiting.refresh_from_db()
     assert waiting.state == State.QUEUED
+
+
+def test_the_end_of_a_run_wakes_the_next_one_up(
+    measured_server: Put, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured_server()
+    first, second = make_run("queued"), make_run("queued")
+    run_benchmark, woken = tasks.run_benchmark, list[int]()
+    monkeypatch.setattr(tasks, "run_benchmark", woken.append)
+
+    run_benchmark.call_local(first.pk)
+
+    assert woken == [second.pk]
 
 
 def test_a_run_deleted_while_it_waited_is_no_error() -> None:
@@ -244,9 +261,9 @@ def test_a_silent_run_is_interrupted_and_a_live_one_is_not() -> None:
     long_ago = timezone.now() - SILENT_AFTER - timedelta(seconds=1)
     silent = make_run("running", seen_at=long_ago)
 
-    assert settle_silent() == 1
+    assert settle_runs() == 1
     live = make_run("running")
-    tasks.settle_benchmarks.call_local()
+    tasks.look_after_benchmarks.call_local()
 
     silent.refresh_from_db()
     live.refresh_from_db()
@@ -262,7 +279,7 @@ def test_a_silent_run_does_not_hold_up_the_next_one(
     make_run("running", seen_at=timezone.now() - SILENT_AFTER * 2)
     run = make_run("queued")
 
-    conduct(run=run)
+    conduct(worker_stops=threading.Event(), run=run)
 
     assert run.state == State.DONE
 
@@ -271,7 +288,7 @@ def test_a_new_worker_takes_up_what_was_queued(queued: list[int]) -> None:
     first, second = make_run("queued"), make_run("queued")
     make_run("done")
 
-    tasks.requeue_benchmarks()
+    tasks.take_up_benchmarks()
 
     assert queued == [first.pk, second.pk]
 

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from apps.inference.benchmarks.tests.runs import make_run
 from apps.inference.models import BenchmarkRun
+from apps.jobs.models import Wish
 from apps.models.models import LocalModel
 
 pytestmark = pytest.mark.django_db
@@ -227,7 +228,7 @@ class TestCancel:
         headers = HTMX | {"HX-Target": target}
         page = text_of(client.post(at("cancel", run.pk), headers=headers))
         run.refresh_from_db()
-        assert run.cancel_requested
+        assert run.wish == Wish.CANCEL
         assert "Cancelling" in page
         assert place in page
 

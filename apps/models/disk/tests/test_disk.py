@@ -77,6 +77,24 @@ def test_what_somebody_works_on_is_not_left_over(models_dir: Path) -> None:
             leftovers.remove(".half.partial")
 
 
+def test_what_became_a_model_while_the_lock_was_waited_for_stays(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder(models_dir / "new", 1)
+    lock = fcntl.flock
+
+    def registered_meanwhile(file: int, operation: int) -> None:
+        make_model("new", path=str(path))
+        lock(file, operation)
+
+    monkeypatch.setattr(leftovers.fcntl, "flock", registered_meanwhile)
+
+    with pytest.raises(ModelInUse):
+        leftovers.remove("new")
+
+    assert (path / "model.safetensors").exists()
+
+
 @pytest.mark.parametrize("name", ["own", "../outside", "..", "", ".", "absent", "link"])
 def test_nothing_but_a_leftover_can_be_removed(models_dir: Path, tmp_path: Path, name: str) -> None:
     make_model("own", path=str(folder(models_dir / "own", 1)))

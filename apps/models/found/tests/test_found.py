@@ -291,3 +291,25 @@ def test_whose_a_path_is_goes_into_the_registry(where: Places, tmp_path: Path) -
     assert origin_of(where.ollama / "blobs" / "x", where).source == sources.OLLAMA
     assert origin_of(tmp_path, where).source == sources.FOLDER
     assert origin_of(tmp_path / "x.gguf", where).source == sources.GGUF
+
+
+class TestWhatMayNotBeRead:
+    def test_a_folder_of_somebody_elses_hides_its_models_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lm_studio_folder(tmp_path, "mine/a")
+        lm_studio_folder(tmp_path, "others/b")
+        monkeypatch.setattr(os, "access", lambda path, mode: path.name != "others")
+
+        assert names(find_lm_studio(tmp_path)) == ["mine/a"]
+
+    def test_a_path_that_may_not_be_looked_at_holds_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def denied(*args: object, **kwargs: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(os, "stat", denied)
+
+        with pytest.raises(ModelFormatError, match="that can be read"):
+            find_in_folder(tmp_path)

@@ -131,7 +131,9 @@ def test_pieces_may_not_be_larger_than_agreed_nor_go_past_the_end(
 ) -> None:
     opened = begin(client, "tiny.gguf", 100).json()
 
-    assert "too large" in send(client, opened["url"], 0, bytes(small_pieces + 1)).json()["error"]
+    assert (
+        "can't be taken" in send(client, opened["url"], 0, bytes(small_pieces + 1)).json()["error"]
+    )
     assert "changed" in send(client, opened["url"], 0, gguf.read_bytes()[:101]).json()["error"]
     assert stored(tmp_path) == []
 
@@ -179,3 +181,19 @@ def test_what_nobody_goes_on_with_is_removed_after_a_day(
     begin(client, "x.gguf", 10)
 
     assert sorted(stored(tmp_path)) == sorted([wanted, young])
+
+
+@pytest.mark.parametrize("offset", ["", "-1", "x", "9" * 5000])
+def test_a_piece_without_a_place_is_refused(client: Client, offset: str) -> None:
+    opened = begin(client, "a.gguf", 100).json()
+
+    assert "can't be taken" in send(client, opened["url"], offset, b"GGUF").json()["error"]
+
+
+def test_a_piece_of_no_stated_length_is_not_read(client: Client, tmp_path: Path) -> None:
+    opened = begin(client, "a.gguf", 100).json()
+
+    answer = client.generic("POST", f"{opened['url']}?offset=0", b"GGUF", CONTENT_LENGTH="")
+
+    assert "can't be taken" in answer.json()["error"]
+    assert stored(tmp_path) == []

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.template.defaultfilters import filesizeformat
 
 from apps.models.errors import RegistryError
 from apps.models.found.scan import Find, found, named
-from apps.models.importing.orders import Order, order_for, run
+from apps.models.importing.orders import order_for, run
 from apps.models.management.progress import shown_progress
 from apps.models.runtime.errors import RuntimeFault
+from apps.models.sizes import readable
+from apps.models.work.plans import ImportPlan
 
 
 class Command(BaseCommand):
@@ -48,7 +49,7 @@ class Command(BaseCommand):
             )
 
 
-def _order(what: str, name: str) -> Order:
+def _order(what: str, name: str) -> ImportPlan:
     """What to import: a path where there is one, else what goes by that name."""
     path = Path(what)  # the shell has put the home folder in already
     finds = [] if path.exists() else named(what)
@@ -63,6 +64,6 @@ def _order(what: str, name: str) -> Order:
 def _line(find: Find) -> str:
     kind = "GGUF" if find.is_gguf else "MLX folder"
     facts = ", ".join(part for part in (kind, find.detail) if part)
-    size = filesizeformat(find.size_bytes).replace("\xa0", " ")
+    size = readable(find.size_bytes)
     problem = f"; can't be imported: {find.problem}" if find.problem else ""
     return f"{find.name:<50} {size:>9}  {find.place}, {facts}{problem}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.models import landing, services
+from apps.models import landing, starter
 from apps.models.errors import RegistryError
 from apps.models.management.progress import shown_progress
 from apps.models.runtime.errors import RuntimeFault
@@ -36,12 +36,12 @@ class Command(BaseCommand):
         if find_starter() is None:
             self.stdout.write(_NOT_INSTALLED)
             return
-        if services.starter_declined() and not options["again"]:
+        if starter.starter_declined() and not options["again"]:
             self.stdout.write(_DECLINED)
             return
         try:
             with shown_progress(self.stdout) as progress:
-                model = services.register_starter(progress=progress, again=options["again"])
+                model = starter.register_starter(progress=progress, again=options["again"])
         except (RuntimeFault, RegistryError) as error:
             raise CommandError(str(error)) from error
         if model:

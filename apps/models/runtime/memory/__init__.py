@@ -11,7 +11,7 @@ Every term is counted from what mlx-lm's models really keep, and checked against
 measured peak of real loads: `python -m benchmarks fit`.
 """
 
-from apps.models.runtime.memory.chat import estimate_chat
+from apps.models.runtime.memory.chat import estimate_chat, weights_term
 from apps.models.runtime.memory.folder import MemoryEstimate, estimate
 from apps.models.runtime.memory.layers import Layer, Shape
 from apps.models.runtime.memory.terms import ERROR_BOUND, Device, Estimate, Term, Verdict
@@ -32,4 +32,5 @@ __all__ = [
     "estimate",
     "estimate_chat",
     "estimate_training",
+    "weights_term",
 ]

@@ -20,6 +20,10 @@ Method = Literal["lora", "qlora", "dora", "full"]
 QLORA_BITS = 4.5
 """Bits of a weight in MLX's usual 4-bit form: a 16-bit scale and bias for every 64."""
 
+_NORMS_BEHIND = ("gemma2", "gemma3", "gemma4", "glm4")
+"""model_types with a norm behind attention and MLP too, not only before them."""
+_NORMED_KEYS = ("qwen3", "gemma3", "gemma4", "olmo2", "olmo3", "exaone4", "lfm2")
+"""model_types that normalise queries and keys."""
 _FLOAT32 = 4
 _MOMENTS = 2
 """AdamW keeps two running means of each gradient."""
@@ -155,9 +159,16 @@ def _kept_elements(shape: Shape, layer: Layer, device: Device, plan: TrainingPla
 
     Inputs and outputs of both norms; queries, keys, values and attention's output; of the
     MLP gate, sigmoid, their product, up and the product of all: five times its width.
+    GELU's tanh form leaves two more.
     """
+    family = str(shape.config.get("model_type"))
+    gelu = "gelu" in str(shape.config.get("hidden_activation")) or family.startswith("gemma")
     token = 4 * shape.hidden + layer.query_elements + layer.key_elements + layer.value_elements
-    token += 5 * layer.feed_forward + 3 * layer.experts * shape.hidden
+    token += (7 if gelu else 5) * layer.feed_forward + 3 * layer.experts * shape.hidden
+    if family.startswith(_NORMS_BEHIND):
+        token += 4 * shape.hidden
+    if family.startswith(_NORMED_KEYS):
+        token += layer.query_elements + layer.key_elements // 2
     token += 6 * layer.inner + 3 * layer.convolved
     if plan.method == "dora":
         # Each linear layer's output, before it is scaled.

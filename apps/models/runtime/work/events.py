@@ -26,18 +26,24 @@ class Measured(_Frozen):
 
 
 class Figures(_Frozen):
+    """What an order changed, as far as it was measured."""
+
     before: Measured | None = None
     after: Measured | None = None
     size_bytes: int | None = Field(default=None, description="Of the file that was written.")
 
 
 class Progress(_Frozen):
+    """``doing``: the present stage, in words. ``fraction``: how far the order is, 0.0 to 1.0."""
+
     event: Literal["progress"] = "progress"
     doing: str
     fraction: float
 
 
 class Finished(_Frozen):
+    """The order was carried out; the last event."""
+
     event: Literal["finished"] = "finished"
     figures: Figures
 

@@ -6,7 +6,6 @@ GGUF's own quantisations are made from the result, by ``llama-quantize``.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ import numpy as np
 from gguf import MODEL_ARCH_NAMES, GGMLQuantizationType, GGUFWriter, get_tensor_name_map
 from mlx.utils import tree_flatten
 
-from apps.models.runtime.errors import ImportDestinationError, ModelFormatError
+from apps.models.runtime.errors import ModelFormatError
 from apps.models.runtime.gguf.config import ARCHITECTURES
 from apps.models.runtime.gguf.rope import llama3_divisors
-from apps.models.runtime.staging import require_space
+from apps.models.runtime.staging import require_space, staged_file
 from apps.models.runtime.work.building import build, unpack
 from apps.models.runtime.work.events import Figures
 from apps.models.runtime.work.gguf_tokenizer import TokenizerData, read_tokenizer
@@ -47,19 +46,9 @@ def export_gguf(order: GgufOrder, report: Progress) -> Figures:
     weights = dict(tree_flatten(model.parameters()))
     rows = weights["model.embed_tokens.weight"].shape[0]
     tokenizer = read_tokenizer(order.source, rows)
-    order.destination.parent.mkdir(parents=True, exist_ok=True)
-    require_space(order.destination.parent, sum(2 * array.size for array in weights.values()))
-    partial = order.destination.with_name(f".{order.destination.name}.{os.getpid()}")
-    try:
-        _write(partial, weights, config, tokenizer, order.source.name, report)
-        partial.rename(order.destination)
-    except OSError as error:
-        raise ImportDestinationError(
-            f"{order.destination} could not be written ({error.strerror or error}). Check the "
-            "disk's free space and the folder's permissions, then try again."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with staged_file(order.destination) as file:
+        require_space(file.parent, sum(2 * array.size for array in weights.values()))
+        _write(file, weights, config, tokenizer, order.source.name, report)
     return Figures(size_bytes=order.destination.stat().st_size)
 
 

@@ -81,6 +81,17 @@ def test_half_a_line_of_a_killed_process_is_passed_over(script: Path) -> None:
         reported()
 
 
+def test_a_process_that_says_what_is_no_event_fails_its_job(
+    script: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script.write_text("print('loading weights', flush=True); import sys; sys.stdin.read()")
+
+    with pytest.raises(WorkFailed, match="ended without a word"):
+        reported()
+
+    assert "what is no event" in caplog.text
+
+
 def test_a_cancelled_job_ends_its_process_even_one_that_is_silent(
     script: Path, tmp_path: Path
 ) -> None:
@@ -100,6 +111,28 @@ def test_a_cancelled_job_ends_its_process_even_one_that_is_silent(
 
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
     assert time.monotonic() - begun < 60
+
+
+def test_what_a_cancelled_process_had_written_is_removed(script: Path, tmp_path: Path) -> None:
+    script.write_text(
+        "import os, pathlib, sys\n"
+        f"folder = pathlib.Path({str(tmp_path)!r}, f'.out.gguf.importing-{{os.getpid()}}-x')\n"
+        "folder.mkdir()\n"
+        "(folder / 'out.gguf').write_bytes(bytes(1000))\n"
+        "sys.stdin.readline()\n"
+        "sys.stdin.read()\n"
+        "os._exit(1)\n"
+    )
+
+    def cancelled_once_something_is_there(doing: str, fraction: float, **fields: object) -> None:
+        if list(tmp_path.glob(".out.gguf.importing-*/out.gguf")):
+            raise JobEnds(JobState.CANCELLED)
+
+    order = GgufOrder(source=Path("/a"), destination=tmp_path / "out.gguf")
+    with pytest.raises(JobEnds):
+        process.carry_out(order, cancelled_once_something_is_there)
+
+    assert [path.name for path in tmp_path.iterdir() if "importing" in path.name] == []
 
 
 def test_it_is_this_interpreter_that_works(script: Path, tmp_path: Path) -> None:

@@ -17,6 +17,10 @@ from apps.models.work.tests.conftest import carried_out
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+run_model_job = tasks.run_model_job
+"""The task itself, where a test has put a list in its place."""
+
+
 @pytest.fixture
 def queued(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The jobs that the worker was asked to run."""
@@ -74,6 +78,23 @@ def test_two_jobs_that_hold_a_model_take_turns() -> None:
 
     second.refresh_from_db()
     assert second.state == JobState.QUEUED
+
+
+def test_one_that_waits_for_its_turn_is_left_in_the_queue_and_woken_up_by_the_one_before_it(
+    queued: list[int],
+) -> None:
+    first, second = conversion(plan={"slug": "a", "name": "A"}), conversion()
+    with turns.alone(first):
+        run_model_job.call_local(second.pk)
+    second.refresh_from_db()
+    assert second.state == JobState.QUEUED
+    assert queued == []
+
+    run_model_job.call_local(first.pk)  # its model is gone: it ends at once
+
+    first.refresh_from_db()
+    assert first.state == JobState.FAILED
+    assert queued == [second.pk]
 
 
 def test_a_verification_waits_for_nobody(model: LocalModel) -> None:
