@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -13,6 +14,9 @@ from apps.datasets import services, uploads
 from apps.datasets.errors import DatasetError
 from apps.datasets.formats.reading.source import SUFFIXES
 from apps.datasets.forms import ImportForm, PasteForm, UploadForm
+from apps.datasets.models import DatasetJob
+from apps.uploads import pieces
+from apps.uploads.pieces import UploadRefused, WrongPlace
 
 _ACCEPTED = ",".join((*SUFFIXES, ".gz", ".zst"))
 
@@ -43,11 +47,12 @@ def paste(request: HttpRequest) -> HttpResponse:
     form = PasteForm(request.POST)
     if form.is_valid():
         values = form.cleaned_data
-        path = uploads.pasted(values["text"], values["format"])
         try:
-            job = services.order_import(path=path, name=values["paste_name"], uploaded=True)
+            path = uploads.pasted(values["text"], values["format"])
+            job = _ordered(path, values["paste_name"])
+        except UploadRefused as error:
+            form.add_error("text", str(error))
         except DatasetError as error:
-            uploads.drop(path)
             form.add_error("paste_name", str(error))
         else:
             return redirect(job.dataset)
@@ -62,10 +67,10 @@ def begin_upload(request: HttpRequest) -> JsonResponse:
         return _refusal("The file's name or size can't be used. Choose another.")
     try:
         upload = uploads.begin(**form.cleaned_data)
-    except DatasetError as error:
+    except UploadRefused as error:
         return _refusal(str(error))
     url = reverse("datasets:import_piece", args=[upload.token])
-    return JsonResponse({"url": url, "chunk_bytes": uploads.CHUNK_BYTES})
+    return JsonResponse({"url": url, "chunk_bytes": pieces.CHUNK_BYTES})
 
 
 @require_POST
@@ -74,19 +79,15 @@ def upload_piece(request: HttpRequest, token: str) -> JsonResponse:
 
     The answer names the offset that is wanted next, also where a browser lost an answer.
     """
-    offset = request.GET.get("offset", "")
-    length = int(request.META.get("CONTENT_LENGTH") or 0)
-    if not offset.isdecimal() or length > uploads.CHUNK_BYTES:
-        return _refusal("The browser sent a piece that is too large. Reload the page.")
     try:
-        upload = uploads.resume(token)
-        uploads.append(upload, int(offset), request.body)
+        upload = uploads.PLACE.resume(token)
+        uploads.PLACE.append(upload, *pieces.piece_of(request))
         if upload.is_whole:
-            job = services.order_import(path=upload.path, name=upload.stem, uploaded=True)
+            job = _ordered(upload.path, uploads.dataset_name(upload))
             return JsonResponse({"received": upload.size, "done": job.dataset.get_absolute_url()})
-    except uploads.WrongPlace as error:
+    except WrongPlace as error:
         return JsonResponse({"received": error.received})
-    except DatasetError as error:
+    except (UploadRefused, DatasetError) as error:
         return _refusal(str(error))
     return JsonResponse({"received": upload.received})
 
@@ -100,6 +101,15 @@ def _page(
         "accepted": _ACCEPTED,
     }
     return render(request, "data/import.html", context)
+
+
+def _ordered(path: Path, name: str) -> DatasetJob:
+    """A queued import of a file of the hub's own. Raises DatasetError; then the file is gone."""
+    try:
+        return services.order_import(path=path, name=name, uploaded=True)
+    except DatasetError:
+        pieces.drop(path)
+        raise
 
 
 def _refusal(why: str) -> JsonResponse:

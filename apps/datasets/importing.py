@@ -8,7 +8,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from apps.datasets import uploads
 from apps.datasets.errors import BadDataOrder
 from apps.datasets.formats.kinds import SAMPLED, UNKNOWN, Kind, recognise
 from apps.datasets.formats.limits import MAX_COLUMNS
@@ -19,6 +18,7 @@ from apps.datasets.landing import land, staged
 from apps.datasets.mapping_work import write_mapped
 from apps.datasets.models import DatasetJob, DatasetVersion
 from apps.jobs.conduct import JobEnds, Report
+from apps.uploads.pieces import drop
 
 _TELL_EVERY = 1_000
 _SAMPLES = 20
@@ -129,4 +129,4 @@ def _asymptote(records: int) -> float:
 def _drop(job: DatasetJob) -> None:
     """Remove the hub's own copy of what was uploaded or pasted."""
     if job.plan["uploaded"]:
-        uploads.drop(Path(job.plan["path"]))
+        drop(Path(job.plan["path"]))

@@ -9,13 +9,13 @@ from django.db import transaction
 from apps.jobs.conduct import JobEnds, Report
 from apps.models import services
 from apps.models.found.scan import find_in_folder, origin_of
-from apps.models.importing import uploads
 from apps.models.models import LocalModel
 from apps.models.naming import slug_from
 from apps.models.runtime.errors import ModelFormatError
 from apps.models.services import require_free
 from apps.models.work.models import ModelJob
 from apps.models.work.plans import ImportPlan
+from apps.uploads.pieces import drop
 
 
 def order_for(path: Path, name: str = "") -> ImportPlan:
@@ -105,7 +105,7 @@ def import_model(job: ModelJob, report: Report) -> None:
 def _drop(order: ImportPlan) -> None:
     """Remove the hub's own copy of what was uploaded."""
     if order.uploaded:
-        uploads.drop(order.path)
+        drop(order.path)
 
 
 def _title(path: Path) -> str:

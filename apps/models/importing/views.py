@@ -21,6 +21,8 @@ from apps.models.models import LocalModel
 from apps.models.runtime.errors import RuntimeFault
 from apps.models.work.models import ModelJob
 from apps.rendering.htmx import HtmxHttpRequest
+from apps.uploads import pieces
+from apps.uploads.pieces import UploadRefused, WrongPlace
 
 RECENT = 5
 """Imports that are over and still shown."""
@@ -82,10 +84,10 @@ def begin_upload(request: HttpRequest) -> JsonResponse:
         return _refusal("The file's name or size can't be used. Choose another.")
     try:
         upload = uploads.begin(**form.cleaned_data)
-    except uploads.UploadRefused as error:
+    except UploadRefused as error:
         return _refusal(str(error))
     url = reverse("models:import_piece", args=[upload.token])
-    return JsonResponse({"url": url, "chunk_bytes": uploads.CHUNK_BYTES})
+    return JsonResponse({"url": url, "chunk_bytes": pieces.CHUNK_BYTES})
 
 
 @require_POST
@@ -94,20 +96,15 @@ def upload_piece(request: HttpRequest, token: str) -> JsonResponse:
 
     The answer names the offset that is wanted next, also where a browser lost an answer.
     """
-    offset, length = request.GET.get("offset", ""), request.headers.get("Content-Length", "")
-    if not (_is_number(offset) and _is_number(length) and int(length) <= uploads.CHUNK_BYTES):
-        return _refusal(
-            "The browser sent a piece that can't be taken. Reload the page, then choose the file again."
-        )
     try:
-        upload = uploads.resume(token)
-        uploads.append(upload, int(offset), request.body)
+        upload = uploads.PLACE.resume(token)
+        uploads.append(upload, *pieces.piece_of(request))
         if upload.is_whole:
             orders.start(order=orders.uploaded(upload.path, upload.name))
             return JsonResponse({"received": upload.size, "done": _jobs_url()})
-    except uploads.WrongPlace as error:
+    except WrongPlace as error:
         return JsonResponse({"received": error.received})
-    except (uploads.UploadRefused, RuntimeFault, RegistryError) as error:
+    except (UploadRefused, RuntimeFault, RegistryError) as error:
         return _refusal(str(error))
     return JsonResponse({"received": upload.received})
 
@@ -119,10 +116,6 @@ def _jobs_url() -> str:
 def _refusal(why: str) -> JsonResponse:
     """A failure that was foreseen is a normal answer, here as in the pages."""
     return JsonResponse({"error": why})
-
-
-def _is_number(text: str) -> bool:
-    return text.isdecimal() and len(text) < 18
 
 
 def _page(form: ImportForm) -> dict[str, Any]:

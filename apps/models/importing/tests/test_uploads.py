@@ -13,9 +13,10 @@ from django.core import signing
 from django.test import Client
 from django.urls import reverse
 
-from apps.models.importing import uploads
+from apps.models.landing import FREE_FLOOR_BYTES
 from apps.models.models import LocalModel
 from apps.models.work.models import ModelJob
+from apps.uploads import pieces
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +25,7 @@ BEGIN = reverse("models:import_upload")
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(uploads, "CHUNK_BYTES", 32_768)
+    monkeypatch.setattr(pieces, "CHUNK_BYTES", 32_768)
     return 32_768
 
 
@@ -157,7 +158,7 @@ def test_a_size_that_can_not_be_is_refused_before_anything_is_sent(
 def test_a_file_that_the_disk_has_no_room_for_is_refused_before_anything_is_sent(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = shutil.disk_usage("/")._replace(free=uploads.FREE_FLOOR_BYTES + 1000)
+    usage = shutil.disk_usage("/")._replace(free=FREE_FLOOR_BYTES + 1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
 
     answer = begin(client, "x.gguf", 501)
@@ -171,12 +172,12 @@ def test_what_nobody_goes_on_with_is_removed_after_a_day(
     send_all(client, gguf.read_bytes())
     (wanted,) = stored(tmp_path)
     folders = wanted.parent.parent
-    abandoned, young = folders / "old" / "x.gguf", folders / "young" / "x.gguf"
+    abandoned, young = folders / "model-old" / "x.gguf", folders / "model-young" / "x.gguf"
     for file in (abandoned, young):
         file.parent.mkdir()
         file.touch()
     for file in (abandoned, wanted):
-        os.utime(file, (time.time() - uploads.KEPT_SECONDS - 60,) * 2)
+        os.utime(file, (time.time() - pieces.KEPT_SECONDS - 60,) * 2)
 
     begin(client, "x.gguf", 10)
 
