@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
+from django.dispatch import Signal
+
+turn_ended = Signal()
+"""Another job may hold a model now; those who wait are to be woken up."""
 
 
 class AnotherWorks(Exception):
@@ -27,4 +31,8 @@ def turn_of_its_own() -> Iterator[None]:
                 "Another job holds a model in memory: a training, conversion or fusion. "
                 "This one is next."
             ) from error
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
+            turn_ended.send(turn_of_its_own)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
+from django.dispatch import receiver
 from huey import crontab
 from huey.contrib.djhuey import db_periodic_task, db_task, on_startup
 
 from apps.jobs.control import settle_orphans
 from apps.jobs.tasks import once_a_process, worker_stops
+from apps.jobs.turns import AnotherWorks, turn_ended
 from apps.models.work.models import ModelJob, ModelJobQuerySet
 from apps.models.work.running import run
-from apps.models.work.turns import HEAVY, AnotherWorks
+from apps.models.work.turns import HEAVY
 
 LOST = "The process that ran it ended. Start it again."
 
@@ -20,11 +25,15 @@ def run_model_job(key: int) -> None:
     job = ModelJob.objects.queued().filter(pk=key).first()
     if job is None:
         return
-    try:
+    # Where another one has its turn, it stays queued until that ends, or for a minute.
+    with suppress(AnotherWorks):
         run(job, stops=worker_stops)
-    except AnotherWorks:
-        return  # it stays queued, and is woken up when the other one ends, or within a minute
-    if job.kind in HEAVY and not worker_stops.is_set():
+
+
+@receiver(turn_ended)
+def take_turns(**kwargs: Any) -> None:
+    """Whoever comes first has the next turn; the others go on waiting."""
+    if not worker_stops.is_set():
         _wake(ModelJob.objects.queued().filter(kind__in=HEAVY))
 
 
