@@ -27,7 +27,7 @@ def test_status_tells_the_accelerator_and_the_cache(fake_engine: FakeEngine) -> 
 
 def test_models_are_listed(tiny: LocalModel) -> None:
     lines = run("models").stdout.splitlines()
-    assert "tiny chat 1.00M 4-bit 976.6 KB 2,048" in " ".join(lines[1].split()).replace("\xa0", " ")
+    assert "tiny 1M 4-bit 1.0 MB" in " ".join(lines[1].split()).replace("\xa0", " ")
 
 
 @pytest.mark.usefixtures("db")

@@ -41,11 +41,12 @@ def _train(run: Path, log: EventLog, control: Control) -> None:
     profile = accelerator.prepare()
     from mlx_lm.utils import get_total_parameters
 
-    from apps.models.runtime import loading
+    from apps.models.runtime import cpu, loading
     from apps.training.trainer.data import read_rows, require_rows
     from apps.training.trainer.loop import Trainer
     from apps.training.trainer.setup import prepare_model, trainable
 
+    cpu.uninstall()  # nothing can be learnt through stand-ins that were installed before
     config = read_config(run / CONFIG_FILE)
     try:
         loaded = loading.load(Path(config.model), profile)

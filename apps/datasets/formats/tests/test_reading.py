@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from apps.datasets.formats.errors import Damaged, FormatError, Refused, Unsupported
@@ -350,6 +350,8 @@ def test_a_damaged_zip_and_a_missing_file_are_told(tmp_path: Path) -> None:
 
 @given(st.text(st.characters(codec="utf-8"), max_size=300), SIZES)
 def test_text_in_utf16_is_the_same_text(text: str, sizes: list[int]) -> None:
+    # A mark with a NUL behind it is UTF-32's mark.
+    assume(not text.startswith("\0"))
     data = text.encode("utf-16-le")
     head, rest = codecs.BOM_UTF16_LE + data[:2], data[2:]
     chunks = [head, *cut(rest, sizes)]

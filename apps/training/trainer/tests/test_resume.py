@@ -56,7 +56,7 @@ def figures(run: Path) -> dict:
 
 
 several = settings(
-    deadline=None, max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
