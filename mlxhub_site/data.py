@@ -42,7 +42,7 @@ def import_data(
     from apps.datasets import services
 
     with _refusals():
-        job = services.order_import(path=path.expanduser(), name=name)
+        job = services.order_import(path=path.expanduser(), name=name, run_here=True)
     _carry_out(job)
     version = job.dataset.version(None)
     typer.echo(f"{job.dataset.slug}: {version.rows:,} rows. {version.change}.")
@@ -87,7 +87,7 @@ def check(
     version = _version(name, number)
     if near:
         with _refusals():
-            job = services.order(version=version, kind="near", plan={})
+            job = services.order(version=version, kind="near", plan={}, run_here=True)
         _carry_out(job)
     table = Table("Problem", "Rows", "", box=None)
     table.columns[1].justify = "right"
@@ -170,7 +170,7 @@ def _change(name: str, kind: str, plan: dict[str, Any]) -> None:
     from apps.datasets import services
 
     with _refusals():
-        job = services.order(version=_version(name, None), kind=kind, plan=plan)
+        job = services.order(version=_version(name, None), kind=kind, plan=plan, run_here=True)
     _carry_out(job)
     if job.result is not None:
         made = job.result
@@ -199,6 +199,8 @@ def _carry_out(job: DatasetJob) -> None:
             bar.update(task, completed=fraction, description=escape(doing.capitalize()))
 
         run(job, stops=interrupted, stopped_as=JobState.CANCELLED, on_progress=tell)
+    if job.is_active:  # one that just started takes up whatever waits
+        raise CommandError("The hub's worker took the job up. The Data page shows how it fares.")
     if job.state != JobState.DONE:
         raise CommandError(job.error or "It was cancelled, and nothing of it is left.")
     job.dataset.refresh_from_db()

@@ -39,10 +39,13 @@ def create_dataset(*, name: str, source: str = "") -> Dataset:
         )
 
 
-def order_import(*, path: Path, name: str, uploaded: bool = False) -> DatasetJob:
+def order_import(
+    *, path: Path, name: str, uploaded: bool = False, run_here: bool = False
+) -> DatasetJob:
     """Have the worker read a source into a new dataset. Raises BadDataOrder.
 
     ``uploaded``: the file is the hub's own copy, which goes once the job is over.
+    ``run_here``: the caller runs the job itself, and no worker is to be faster.
     """
     path = path.absolute()
     if not os.path.exists(path):  # noqa: PTH110 - also of names that no file can have
@@ -51,17 +54,22 @@ def order_import(*, path: Path, name: str, uploaded: bool = False) -> DatasetJob
     with transaction.atomic():
         dataset = create_dataset(name=name or path.stem, source=str(path if not uploaded else name))
         plan = {"path": str(path), "label": label, "uploaded": uploaded}
-        return _order(DatasetJob.Kind.IMPORT, dataset, None, plan)
+        return _order(DatasetJob.Kind.IMPORT, dataset, None, plan, run_here=run_here)
 
 
-def order(*, version: DatasetVersion, kind: str, plan: dict[str, Any]) -> DatasetJob:
-    """Have the worker do something with a version. Raises Busy, BadDataOrder, BadMapping."""
+def order(
+    *, version: DatasetVersion, kind: str, plan: dict[str, Any], run_here: bool = False
+) -> DatasetJob:
+    """Have the worker do something with a version; ``run_here`` as with ``order_import``.
+
+    Raises Busy, BadDataOrder, BadMapping.
+    """
     if kind == DatasetJob.Kind.MAP:
         Mapping.of_json(plan["mapping"]).check(version.facts["columns"])
     with transaction.atomic():
         if kind not in _EXAMINATIONS:
             _require_idle(version.dataset)
-        return _order(kind, version.dataset, version, plan)
+        return _order(kind, version.dataset, version, plan, run_here=run_here)
 
 
 def restore(*, version: DatasetVersion) -> None:
@@ -125,12 +133,18 @@ def active_jobs(datasets: Iterable[Dataset]) -> dict[int, DatasetJob]:
 
 
 def _order(
-    kind: str, dataset: Dataset, base: DatasetVersion | None, plan: dict[str, Any]
+    kind: str,
+    dataset: Dataset,
+    base: DatasetVersion | None,
+    plan: dict[str, Any],
+    *,
+    run_here: bool,
 ) -> DatasetJob:
     from apps.datasets.tasks import run_dataset_job  # the task imports the work it does
 
     job = DatasetJob.objects.create(kind=kind, dataset=dataset, base=base, plan=plan)
-    transaction.on_commit(lambda: run_dataset_job(job.pk))
+    if not run_here:
+        transaction.on_commit(lambda: run_dataset_job(job.pk))
     return job
 
 
