@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from apps.datasets.formats.errors import NoTokens
@@ -27,6 +27,8 @@ def row_tokens(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     version = version_of(dataset, request)
     if version is None or number >= version.rows:
         raise Http404
+    if not request.GET:  # the row's page asks whose tokens
+        return redirect("datasets:row", slug, number)
     form = TokensForm(request.GET)
     context = frame(dataset, version, "rows") | {"number": number, "tokens_form": form}
     if form.is_valid():

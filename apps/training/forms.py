@@ -19,7 +19,7 @@ OPTIMIZERS = ("adam", "adamw", "muon", "sgd", "adafactor")
 NESTED = "__"
 """Between the names of a group and its field: ``lora__rank``."""
 
-_CHOSEN = "chosen"
+_CHOSEN = "automatic"
 """What a number field shows while it is empty."""
 
 
