@@ -5,16 +5,28 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
 
+from apps.accounts.identity import Identity
+from apps.accounts.roles import Role, role_of
 from apps.inference.keys.secret import PREFIX
 from apps.models.models import LocalModel
 
 KeyState = Literal["active", "expired", "revoked"]
 
 _AT_LEAST_ONE = [MinValueValidator(1)]
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def shown_to(self, identity: Identity) -> ApiKeyQuerySet:
+        """An owner sees all, others their own."""
+        if identity.role is Role.OWNER:
+            return self
+        person = identity.actor.user_id
+        return self.none() if person is None else self.filter(user_id=person)
 
 
 class ApiKey(models.Model):
@@ -57,6 +69,16 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
     note = models.CharField(max_length=200, blank=True, help_text="Whose it is, or what for.")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="api_keys",
+        help_text="Whose it is; it may no more than its account. Empty: the hub's own.",
+    )
+
+    objects = ApiKeyQuerySet.as_manager()
 
     class Meta:
         ordering = ("name",)
@@ -105,6 +127,11 @@ class ApiKey(models.Model):
         """Whether what it asks for has to be counted."""
         limits = (self.requests_per_minute, self.tokens_per_minute, self.concurrency)
         return any(limit is not None for limit in limits)
+
+    @property
+    def role(self) -> Role | None:
+        """What it lets its holder do: what its account may now. None: the account is off."""
+        return Role.OWNER if self.user is None else role_of(self.user)
 
     def revoke(self) -> None:
         """No call is let in with it any more. A key stays revoked."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from apps.audit.recording import record
 from apps.inference.keys.caller import Caller
 from apps.inference.keys.errors import KeyInvalid
 from apps.inference.keys.models import ApiKey
@@ -38,6 +39,7 @@ def create_key(
     limits: Limits | None = None,
     expires_at: datetime | None = None,
     note: str = "",
+    user_id: int | None = None,
 ) -> tuple[ApiKey, str]:
     """A new key's row, and the key itself, which nobody can read again. No models: all of them."""
     limits = limits or Limits()
@@ -55,8 +57,10 @@ def create_key(
             concurrency=limits.concurrency,
             expires_at=expires_at,
             note=note,
+            user_id=user_id,
         )
         key.allowed_models.set(allowed)
+        record("key.create", name, key=key.public_id, scopes=", ".join(key.scopes))
     return key, made.text
 
 
@@ -84,10 +88,18 @@ def own_key(*, name: str, lifetime: timedelta) -> Iterator[str]:
         key.revoke()
 
 
+def revoke_key(key: ApiKey) -> None:
+    """Nobody is let in with it any more, from the next call on."""
+    with transaction.atomic():
+        key.revoke()
+        record("key.revoke", key.name, key=key.public_id)
+
+
 def recognise(text: str) -> ApiKey:
     """The key that ``text`` is, with one look into the database. Raises KeyInvalid."""
     public_id = public_id_of(text)
-    key = ApiKey.objects.filter(public_id=public_id).first() if public_id else None
+    keys = ApiKey.objects.select_related("user")
+    key = keys.filter(public_id=public_id).first() if public_id else None
     if not same_key(text, key.digest if key else _NOBODYS_DIGEST) or key is None:
         raise KeyInvalid(
             "The API key is not one of this hub's. `mlx-hub keys list` and the Keys page show "
@@ -97,6 +109,8 @@ def recognise(text: str) -> ApiKey:
         raise KeyInvalid(f"The API key {key.shown} was revoked. Ask for a new one.")
     if key.state == "expired":
         raise KeyInvalid(f"The API key {key.shown} has expired. Ask for a new one.")
+    if key.user is not None and not key.user.is_active:
+        raise KeyInvalid(f"The account that the API key {key.shown} belongs to is switched off.")
     return key
 
 

@@ -10,9 +10,13 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from apps.accounts.roles import Role
+from apps.accounts.services import set_active
+from apps.inference.keys.errors import KeyInvalid
 from apps.inference.keys.models import ApiKey
 from apps.inference.keys.services import Limits, create_key, recognise
 from apps.models.models import LocalModel
+from tests.people import ClientOf
 
 pytestmark = pytest.mark.django_db
 
@@ -111,27 +115,47 @@ class TestRevoking:
         assert client.get(reverse("keys:revoke", args=[key.pk])).status_code == 405
 
 
-class TestWhereKeysAreRequired:
-    @pytest.fixture(autouse=True)
-    def _required(self, settings: Any) -> None:
-        settings.HUB = settings.HUB.model_copy(update={"require_keys": True})
-
-    @pytest.mark.parametrize("name", ["keys:home", "usage:home"])
-    def test_a_visitor_has_to_sign_in(self, client: Client, name: str) -> None:
-        response = client.get(reverse(name))
+class TestWhereOthersCanReachTheHub:
+    def test_a_visitor_has_to_sign_in(self, client_of: ClientOf) -> None:
+        response = client_of(None).get(HOME)
         assert response.status_code == 302
-        assert response["Location"].startswith("/admin/login/?next=")
+        assert response["Location"].startswith("/sign-in/?next=/keys/")
 
-    def test_a_visitor_makes_no_key(self, client: Client) -> None:
-        assert client.post(CREATE, FORM).status_code == 302
+    def test_a_visitor_makes_no_key(self, client_of: ClientOf) -> None:
+        assert client_of(None).post(CREATE, FORM).status_code == 302
         assert not ApiKey.objects.exists()
 
-    def test_a_user_who_is_not_of_the_staff_has_to_sign_in(self, client: Client) -> None:
-        client.force_login(User.objects.create_user("visitor"))
-        assert client.get(HOME).status_code == 302
+    def test_a_viewer_makes_no_key(self, client_of: ClientOf) -> None:
+        assert client_of(Role.VIEWER).post(CREATE, FORM).status_code == 403
+        assert not ApiKey.objects.exists()
 
-    def test_the_staff_is_let_in(self, admin_client: Client) -> None:
-        assert "Every API call needs a key." in text_of(admin_client.get(HOME))
+    def test_a_key_belongs_to_who_made_it(
+        self, client_of: ClientOf, people: dict[Role, User]
+    ) -> None:
+        client_of(Role.MEMBER).post(CREATE, FORM)
+        assert ApiKey.objects.get().user == people[Role.MEMBER]
+
+    def test_a_member_sees_and_revokes_no_key_of_others(self, client_of: ClientOf) -> None:
+        key, _ = create_key(name="of the hub")
+        member = client_of(Role.MEMBER)
+        assert "of the hub" not in text_of(member.get(HOME))
+        assert member.post(reverse("keys:revoke", args=[key.pk])).status_code == 404
+        assert ApiKey.objects.get().state == "active"
+
+    def test_an_owner_sees_and_revokes_every_key(
+        self, client_of: ClientOf, people: dict[Role, User]
+    ) -> None:
+        key, _ = create_key(name="of a member", user_id=people[Role.MEMBER].pk)
+        owner = client_of(Role.OWNER)
+        assert "Every API call needs a key." in text_of(owner.get(HOME))
+        owner.post(reverse("keys:revoke", args=[key.pk]))
+        assert ApiKey.objects.get().state == "revoked"
+
+    def test_a_key_ends_with_its_account(self, people: dict[Role, User]) -> None:
+        _, text = create_key(name="ada", user_id=people[Role.MEMBER].pk)
+        set_active(people[Role.MEMBER], active=False)
+        with pytest.raises(KeyInvalid, match="switched off"):
+            recognise(text)
 
 
 class TestTheAdmin:

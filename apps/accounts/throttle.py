@@ -1,0 +1,97 @@
+"""Guessing passwords is slow: failed sign-ins are counted in the database, for all processes.
+
+Counted are the failures of the last 15 minutes
+
+- of one name from one address: five, and it has to wait;
+- of one address, whatever the names: twenty;
+- of one name, from all addresses together: fifty.
+
+Only the first counts on the hub's own machine: guessers elsewhere can't lock its owner out.
+
+An attempt is written down before it is judged, and taken back when it succeeds: however many
+come at once, no more than the limit are ever tried.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
+
+from apps.accounts.models import FailedSignIn
+
+WINDOW = timedelta(minutes=15)
+
+OF_NAME_AND_ADDRESS = 5
+OF_ADDRESS = 20
+OF_NAME = 50
+
+
+class TooManyFailures(Exception):
+    """Not judged, whatever the password."""
+
+    def __init__(self) -> None:
+        minutes = int(WINDOW.total_seconds() // 60)
+        super().__init__(
+            f"Too many sign-ins failed. Try again in {minutes} minutes. On the hub's own machine "
+            "`mlx-hub users reset NAME` makes a link for a new password at once."
+        )
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One that may be judged."""
+
+    row: FailedSignIn
+
+    def succeeded(self) -> None:
+        """The name's failures from this address are forgotten, this one with them."""
+        FailedSignIn.objects.filter(name=self.row.name, address=self.row.address).delete()
+
+
+def begin_attempt(name: str, address: str) -> Attempt:
+    """Write an attempt down. Raises TooManyFailures, and then it does not count."""
+    here = _network(address)
+    row = FailedSignIn.objects.create(name=digest_of_name(name), address=here)
+    recent = FailedSignIn.objects.since(timezone.now() - WINDOW)
+    of_name = recent.filter(name=row.name)
+    too_many = (
+        of_name.filter(address=here).count() > OF_NAME_AND_ADDRESS
+        or (not _is_loopback(address) and recent.filter(address=here).count() > OF_ADDRESS)
+        or (not _is_loopback(address) and of_name.count() > OF_NAME)
+    )
+    if too_many:
+        row.delete()
+        raise TooManyFailures
+    return Attempt(row)
+
+
+def forget_old_failures() -> None:
+    """Delete what no limit looks at any more."""
+    FailedSignIn.objects.filter(at__lte=timezone.now() - WINDOW).delete()
+
+
+def digest_of_name(name: str) -> str:
+    """Names that were tried are not kept: people type passwords there too."""
+    return hashlib.sha256(name.strip().casefold().encode()).hexdigest()
+
+
+def _network(address: str) -> str:
+    """One IPv6 customer has a /64 of addresses."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if found.version == 6:
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False

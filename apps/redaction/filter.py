@@ -1,0 +1,24 @@
+"""Log records without secrets."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+from apps.redaction.text import redacted
+
+
+class RedactingFilter(logging.Filter):
+    """Redacts records before they are formatted, tracebacks included.
+
+    It belongs on a handler: a logger's own filter does not see its children's records.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redacted(record.getMessage()), None
+        if record.exc_info:
+            text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+            record.exc_text, record.exc_info = redacted(text), None
+        elif record.exc_text:
+            record.exc_text = redacted(record.exc_text)
+        return True
