@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from apps.accounts.roles import Role
+from apps.accounts.rules import rule_named
+
 
 @dataclass(frozen=True)
 class Section:
@@ -22,19 +25,24 @@ class Section:
     more: tuple[str, ...] = ()
     """Other apps whose pages belong to it."""
 
+    def is_open_to(self, role: Role | None) -> bool:
+        """Whether somebody with ``role`` gets to see it."""
+        return rule_named(self.url_name).lets(role, "GET")
+
     @property
     def app_name(self) -> str:
         return self.url_name.partition(":")[0]
 
 
 SECTIONS = (
-    Section("Playground", "playground:home", "chat", "p"),
-    Section("Models", "models:list", "cube", "m"),
+    Section("Playground", "playground:home", "chat", "p", ("compare",)),
+    Section("Models", "models:list", "cube", "m", ("publishing",)),
     Section("Discover", "discover:home", "search", "d", ("downloads",)),
     Section("Data", "datasets:home", "stack", "a"),
-    Section("Training", "training:home", "branch", "t"),
+    Section("Training", "training:home", "branch", "t", ("evaluations",)),
     Section("Benchmarks", "benchmarks:home", "chart", "b"),
     Section("Usage", "usage:home", "meter", "u"),
     Section("Keys", "keys:home", "key", "k"),
+    Section("Users", "accounts:users", "people", "w", ("audit",)),
     Section("System", "system:overview", "pulse", "s"),
 )

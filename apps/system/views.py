@@ -6,6 +6,7 @@ shown as such, and never holds a page up. An action waits for the engine's turn.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.contrib import messages
@@ -18,8 +19,14 @@ from apps.inference.client import EngineError
 from apps.inference.engine.protocol import CacheEntries, ListCache
 from apps.inference.services import evict, glancing_engine, pin
 from apps.inference.snapshot import EngineSnapshot, look_at_engine
+from apps.jobs import line
 from apps.rendering.htmx import HtmxHttpRequest
+from apps.system.alerts.models import Alert
 from apps.system.forms import EntryForm, PinForm
+from apps.system.history.figures import charts
+from apps.system.history.grains import RANGES, range_of
+from apps.system.history.memory import memory_outlook
+from apps.system.history.reading import courses
 from apps.system.tiles import cache_tiles, engine_tiles, memory_parts
 
 
@@ -27,13 +34,20 @@ from apps.system.tiles import cache_tiles, engine_tiles, memory_parts
 def overview(request: HttpRequest) -> HttpResponse:
     """The whole page."""
     seen = look_at_engine()
-    return render(request, "system/overview.html", _engine(seen) | _cache(seen))
+    context = _engine(seen) | _cache(seen) | _history(request) | {"tab": "overview"}
+    return render(request, "system/overview.html", context)
 
 
 @require_safe
 def status(request: HttpRequest) -> HttpResponse:
     """The status bar's items."""
-    context = {"engine": look_at_engine(), "queue": Download.objects.queue()}
+    context = {
+        "engine": look_at_engine(),
+        "queue": Download.objects.queue(),
+        "at_work": line.at_work(),
+        "in_line": len(line.waiting()),
+        "alerts": Alert.objects.firing().count(),
+    }
     return render(request, "system/status.html", context)
 
 
@@ -75,12 +89,23 @@ def cache_pin(request: HtmxHttpRequest) -> HttpResponse:
     return _after_action(request)
 
 
+def _history(request: HttpRequest) -> dict[str, Any]:
+    """What the charts are about; their script draws them, and tables tell the same in short."""
+    shown, now = range_of(request.GET.get("range", "")), time.time()
+    return {
+        "ranges": RANGES,
+        "shown": shown,
+        "charts": charts(courses(shown, now=now)),
+    }
+
+
 def _engine(seen: EngineSnapshot) -> dict[str, Any]:
     memory = seen.memory
     return {
         "engine": seen,
         "engine_tiles": engine_tiles(seen),
         "memory": memory,
+        "tight": memory_outlook(now=time.time()),
         "memory_parts": memory_parts(memory) if memory else [],
     }
 

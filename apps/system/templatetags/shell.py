@@ -26,7 +26,15 @@ def sidebar(context: Context) -> dict[str, Any]:
     """The sidebar, with the section of the page marked. Works without a request, as in 500.html."""
     request = context.get("request")
     match = getattr(request, "resolver_match", None)
-    return {"sections": SECTIONS, "current_app": match.app_name if match else None}
+    visitor = context.get("visitor")
+    sections = [s for s in SECTIONS if visitor is None or s.is_open_to(visitor["role"])]
+    return {
+        "sections": sections,
+        "current_app": match.app_name if match else None,
+        "current_page": match.view_name if match else None,
+        "visitor": visitor,
+        "csrf_token": context.get("csrf_token"),
+    }
 
 
 @register.simple_tag

@@ -40,6 +40,7 @@ def two_entries(fake_engine: FakeEngine) -> FakeEngine:
     return fake_engine
 
 
+@pytest.mark.django_db
 class TestOverview:
     def test_shows_the_engine_its_memory_and_its_cache(
         self, client: Client, two_entries: FakeEngine
