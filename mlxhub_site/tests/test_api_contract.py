@@ -76,6 +76,7 @@ RULES = (
     r"does not understand the request",  # a cursor that Hugging Face never gave out
     r"There is no (train\.jsonl|dataset) |A folder is named by its path",
     r"No safer settings are known",
+    r"No (whole answer|preference pair|answer in these conversations)",
     # Settings of the trainer, which are documented where they are checked, and its YAML.
     r"The settings (can't be used|are no YAML)|The YAML holds no settings|lr_schedule can't be used",
     # Days in their order, and in this time of ours.
@@ -83,6 +84,9 @@ RULES = (
     # Texts in a language of their own.
     r"The schema is no valid JSON",
     r"can't be a model's name",
+    r"there is nothing to ask|rows are to be asked|is no dataset: write its name",
+    r"The (regular expression|JSON Schema) can't be used",
+    r"Name the repository with its owner|came from elsewhere as it is",
     r"is no address|The address may hold",
 )
 """Why a body may be refused that its schema allows: what JSON Schema has no words for, or

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mlxhub_site.supervisor.instance import ProcessRecord, StartRefused, check_port, only_hub
+from mlxhub_site.supervisor.instance import ProcessRecord, StartRefused, bound_socket, only_hub
 
 HOLD_LOCK = """
 import sys, signal
@@ -56,20 +56,29 @@ def test_the_lock_of_a_killed_hub_does_not_stand_in_the_way(tmp_path: Path) -> N
 def test_a_busy_port_is_refused_with_a_way_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        with pytest.raises(StartRefused, match=rf"port {port}: .*--port {port + 1}"):
-            check_port("127.0.0.1", port)
+        with (
+            pytest.raises(StartRefused, match=rf"port {port}: .*--port {port + 1}"),
+            bound_socket("127.0.0.1", port),
+        ):
+            pass
 
 
-def test_a_free_port_is_left_free() -> None:
+def test_a_free_port_is_free_again_afterwards() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    check_port("127.0.0.1", port)
-    check_port("127.0.0.1", port)
+    for _ in range(2):
+        with bound_socket("127.0.0.1", port) as listener:
+            assert listener.getsockname() == ("127.0.0.1", port)
+
+
+def test_nobody_is_accepted_before_a_web_process_listens() -> None:
+    with bound_socket("127.0.0.1", 0) as listener, pytest.raises(ConnectionRefusedError):
+        socket.create_connection(listener.getsockname())
 
 
 def test_an_unknown_address_is_refused() -> None:
-    with pytest.raises(StartRefused, match=r"192\.0\.2\.1"):
-        check_port("192.0.2.1", 8080)
+    with pytest.raises(StartRefused, match=r"192\.0\.2\.1"), bound_socket("192.0.2.1", 8080):
+        pass
 
 
 def test_processes_of_a_killed_hub_are_ended(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from apps.observability.lines import parse
 from mlxhub_site.supervisor.logs import BACKUPS, LONGEST_LINE, ProcessLog
 
 
@@ -14,7 +15,17 @@ def test_lines_split_over_chunks_are_joined(tmp_path: Path) -> None:
     for chunk in (b"on", b"e\ntw", "ö\r\n".encode()[:1], "ö\r\n".encode()[1:], b"three"):
         log.feed(chunk)
     log.end()
-    assert (tmp_path / "web.log").read_text() == "one\ntwö\nthree\n"
+    lines = (tmp_path / "web.log").read_text().splitlines()
+    assert [parse(line).message for line in lines] == ["one", "twö", "three"]
+
+
+def test_a_json_line_is_kept_as_it_is_and_read_out_plainly(tmp_path: Path) -> None:
+    line = '{"time":"2026-01-01T10:00:00Z","level":"error","message":"It broke"}'
+    log = ProcessLog(tmp_path / "web.log")
+    log.feed(f"{line}\n".encode())
+    log.end()
+    assert (tmp_path / "web.log").read_text() == f"{line}\n"
+    assert log.take_tail() == ["10:00:00 ERROR It broke"]
 
 
 def test_a_log_file_is_put_aside_when_it_is_full(tmp_path: Path) -> None:
@@ -30,8 +41,9 @@ def test_a_log_file_is_put_aside_when_it_is_full(tmp_path: Path) -> None:
 def test_output_without_a_line_end_does_not_pile_up_in_memory(tmp_path: Path) -> None:
     log = ProcessLog(tmp_path / "web.log")
     log.feed(b"x" * (LONGEST_LINE + 1))
-    assert (tmp_path / "web.log").stat().st_size == LONGEST_LINE + 2
     log.end()
+    (line,) = (tmp_path / "web.log").read_text().splitlines()
+    assert len(parse(line).message) == LONGEST_LINE + 1
 
 
 def test_the_tail_is_told_once(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from apps.inference.api.schemas.chat_request import ChatCompletionRequest
+from mlxhub_site.commands.hub.options import KEY_VARIABLE, URL_VARIABLE
 from mlxhub_site.settings import HubSettings
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -14,7 +15,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 def test_every_setting_is_in_the_configuration_table_and_nothing_else_is() -> None:
     documented = re.findall(r"^\| `(MLXHUB_\w+)` \|", README, flags=re.MULTILINE)
     assert documented == [f"MLXHUB_{name.upper()}" for name in HubSettings.model_fields]
-    assert set(re.findall(r"MLXHUB_\w+", README)) == set(documented)
+    assert set(re.findall(r"MLXHUB_\w+", README)) == {*documented, URL_VARIABLE, KEY_VARIABLE}
 
 
 def test_the_documented_defaults_are_the_real_ones() -> None:

@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
-from mlxhub_site.supervisor.process import Backoff, Program, exit_reason
+from mlxhub_site.supervisor.process import Backoff, Program, Started, exit_reason
 from mlxhub_site.supervisor.supervisor import Supervisor
+from tests.hub_process import until
 
 WAIT_FOREVER = "import signal; print('up', flush=True); signal.pause()"
 IGNORE_TERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WAIT_FOREVER
@@ -52,14 +54,14 @@ class Reports:
             self._news.notify_all()
 
 
-async def at_once(lived: float) -> str | None:
+async def at_once(started: Started) -> str | None:
     return "at once"
 
 
-def when_logged(path: Path, text: str) -> Callable[[float], object]:
+def when_logged(path: Path, text: str) -> Callable[[Started], object]:
     """A probe that is satisfied once the log holds ``text``."""
 
-    async def probe(lived: float) -> str | None:
+    async def probe(started: Started) -> str | None:
         return "" if path.exists() and text in path.read_text() else None
 
     return probe
@@ -122,7 +124,7 @@ async def test_a_program_starts_behind_the_one_it_names(tmp_path: Path) -> None:
 
 
 async def test_a_program_that_waits_for_its_turn_can_be_stopped(tmp_path: Path) -> None:
-    async def never(lived: float) -> str | None:
+    async def never(started: Started) -> str | None:
         return None
 
     worker = program("worker", WAIT_FOREVER, tmp_path, after="web")
@@ -162,6 +164,48 @@ async def test_a_process_that_ignores_its_stop_signal_is_killed(tmp_path: Path) 
         supervisor.stop()
         await task
         assert reports.details("web", "killed") == ["did not end in 0.1 s"]
+
+
+RETIRES = (
+    "import signal, sys; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(0)); " + WAIT_FOREVER
+)
+
+
+async def test_a_new_process_takes_over_before_the_old_one_ends(tmp_path: Path) -> None:
+    web = program("web", RETIRES, tmp_path, retire_signal=signal.SIGUSR1)
+    async with running(tmp_path, web, program("engine", WAIT_FOREVER, tmp_path)) as (
+        supervisor,
+        reports,
+        _,
+    ):
+        await reports.until("hub", "open")
+        first = reports.pids["web"]
+        supervisor.replace()
+        await reports.until("web", "ready", times=2)
+        assert reports.pids["web"] != first
+        await asyncio.to_thread(until, lambda: not psutil.pid_exists(first))
+        assert reports.details("web", "crashed") == []
+        assert reports.details("engine", "replacing") == []
+
+
+async def test_a_process_stays_where_its_successor_does_not_get_ready(tmp_path: Path) -> None:
+    marker = tmp_path / "once"
+    once = (
+        f"import os, sys; os.path.exists({str(marker)!r}) and sys.exit(1); "
+        f"open({str(marker)!r}, 'w').close(); {RETIRES}"
+    )
+    firsts: list[int] = []
+
+    async def probe(started: Started) -> str | None:
+        firsts.append(started.pid)
+        return "" if started.pid == firsts[0] and marker.exists() else None
+
+    web = program("web", once, tmp_path, retire_signal=signal.SIGUSR1, probe=probe)
+    async with running(tmp_path, web) as (supervisor, reports, _):
+        await reports.until("web", "ready")
+        supervisor.replace()
+        await reports.until("web", "kept")
+        os.kill(firsts[0], 0)
 
 
 async def test_a_second_stop_does_not_wait_for_the_grace_period(tmp_path: Path) -> None:

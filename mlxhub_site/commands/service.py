@@ -1,0 +1,94 @@
+"""`mlx-hub service …`: the hub starts with the user's session, and again after a crash."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlxhub_site.commands.outcome import CommandFailed, ExitCode, NotFound, Refused
+
+if TYPE_CHECKING:
+    from mlxhub_site.upkeep.services import Service
+
+commands = typer.Typer(no_args_is_help=True, help="Have systemd or launchd run the hub.")
+
+
+@commands.command()
+def install(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be written, no more.")
+    ] = False,
+) -> None:
+    """Write the unit with the MLXHUB_ variables of this shell, and start it."""
+    from mlxhub_site.upkeep.services import tell, write
+
+    unit = _service()
+    typer.echo(unit.content.decode(), nl=False)
+    if dry_run:
+        return
+    with _explained():
+        write(unit)
+        typer.echo(f"Written to {unit.path}", err=True)
+        tell(unit.install)
+    typer.echo("The hub runs. `mlx-hub service status` shows it.", err=True)
+    if sys.platform == "linux":
+        typer.echo("`loginctl enable-linger` starts it before you sign in.", err=True)
+
+
+@commands.command()
+def uninstall() -> None:
+    """Stop the service and remove its unit. The data folder stays."""
+    from mlxhub_site.upkeep.services import tell
+
+    unit = _installed()
+    with _explained():
+        tell(unit.uninstall)
+        unit.path.unlink()
+    typer.echo(f"Removed {unit.path}")
+
+
+@commands.command()
+def status() -> None:
+    """Show what the service manager says of it."""
+    unit = _installed()
+    with _explained():
+        ended = subprocess.run(unit.status, check=False)  # noqa: S603 - our own command
+    raise typer.Exit(ExitCode.OK if ended.returncode == 0 else ExitCode.FAILED)
+
+
+def _service() -> Service:
+    from mlxhub_site.upkeep.services import public, service
+
+    program = Path(sys.executable).with_name("mlx-hub")
+    with _explained():
+        return service(
+            command=[str(program), "up"], environment=public(os.environ), home=Path.home()
+        )
+
+
+def _installed() -> Service:
+    unit = _service()
+    if not unit.path.exists():
+        raise NotFound(f"There is no {unit.path}. `mlx-hub service install` writes it.")
+    return unit
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    from mlxhub_site.upkeep.errors import UpkeepError, UpkeepRefused
+
+    try:
+        yield
+    except UpkeepRefused as error:
+        raise Refused(str(error)) from error
+    except UpkeepError as error:
+        raise CommandFailed(str(error)) from error
+    except OSError as error:
+        raise CommandFailed(f"{error.filename}: {error.strerror}.") from error

@@ -1,0 +1,69 @@
+"""What the command line says when the data folder is damaged or can't be used."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from mlxhub_site.settings import HUB
+from mlxhub_site.supervisor import up as supervisor_up
+from mlxhub_site.supervisor.instance import StartRefused
+
+COMMAND = [sys.executable, "-c", "from mlxhub_site.cli import main; main()", "models"]
+
+
+def be_a_file(home: Path) -> None:
+    home.touch()
+
+
+def hold_a_damaged(name: str) -> Callable[[Path], None]:
+    def spoil(home: Path) -> None:
+        home.mkdir()
+        (home / name).write_bytes(b"no database at all " * 500)
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (be_a_file, "Error: The data folder can't be used: [Errno 17] File exists"),
+        (hold_a_damaged("hub.sqlite3"), "Error: The database answered: file is not a database"),
+        (hold_a_damaged("queue.sqlite3"), "Error: queue.sqlite3 in the data folder can't be"),
+        (Path.mkdir, "Error: The database is not set up yet. Run `mlx-hub up` once"),
+    ],
+    ids=["a file in its place", "database", "queue", "nothing in it"],
+)
+def test_a_damaged_data_folder_is_one_line_on_standard_error(
+    spoil: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
+    spoil(tmp_path / "home")
+    environment = os.environ | {"MLXHUB_HOME": str(tmp_path / "home")}
+
+    result = subprocess.run(
+        COMMAND, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(message)
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_full_disk_refuses_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(supervisor_up, "_prepare", fail)
+    monkeypatch.setattr(supervisor_up, "bound_socket", lambda host, port: nullcontext())
+    (tmp_path / "run").mkdir()
+
+    with pytest.raises(StartRefused, match="No space left on device"):
+        supervisor_up.up(HUB.model_copy(update={"home": tmp_path}), lambda line: None)

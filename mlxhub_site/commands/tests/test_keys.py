@@ -1,0 +1,69 @@
+"""`mlx-hub keys`."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from apps.inference.keys.models import ApiKey
+from apps.inference.keys.services import recognise
+from apps.models.models import LocalModel
+from mlxhub_site.cli import app
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ("keys", *arguments))
+
+
+def test_a_key_is_printed_once_alone_on_standard_output(tiny: LocalModel) -> None:
+    result = run(
+        *("create", "ada", "--management", "--model", "tiny"),
+        *("--requests-per-minute", "10", "--tokens-per-minute", "2000", "--concurrency", "2"),
+        *("--expires-days", "7", "--note", "Her laptop"),
+    )
+    assert result.exit_code == 0, result.output
+    key = recognise(result.stdout.strip())
+    assert key.scopes == ["inference", "management"]
+    assert key.models_in_words == "tiny"
+    assert key.limits_in_words == ["10 requests/min", "2,000 tokens/min", "2 at once"]
+    assert key.expires_at is not None
+    assert "can't be shown again" in result.stderr
+
+
+def test_the_list_shows_each_key_but_not_its_secret() -> None:
+    text = run("create", "ada").stdout.strip()
+    listed = run("list").stdout
+    assert "ada" in listed
+    assert "active" in listed
+    assert "all models; no limit; never used" in listed
+    assert text not in listed
+
+
+def test_an_empty_list_says_how_to_make_a_key() -> None:
+    assert "mlx-hub keys create" in run("list").stdout
+
+
+def test_a_revoked_key_is_listed_as_such() -> None:
+    run("create", "ada")
+    assert run("revoke", "ada").stdout == "ada is revoked.\n"
+    assert ApiKey.objects.get().state == "revoked"
+    assert "revoked" in run("list").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("create", "ada"), 5, "There is a key 'ada' already."),
+        (("create", "grace", "--model", "nonsense"), 3, "The model 'nonsense' is not on this hub."),
+        (("revoke", "grace"), 3, "There is no key 'grace'."),
+    ],
+)
+def test_a_mistake_is_one_line_on_standard_error(
+    arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    run("create", "ada")
+    result = run(*arguments)
+    assert result.exit_code == status
+    assert result.stderr.startswith(f"Error: {said}")

@@ -1,0 +1,83 @@
+"""`mlx-hub train | jobs | logs | stop | resume`, with a tiny model and the real trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from apps.models.models import LocalModel
+from apps.training.models import TrainingJob
+from apps.training.tests.conftest import base, data, data_folder, queued, weights
+from apps.training.tests.jobs import make_job
+from mlxhub_site.cli import app
+
+__all__ = ["base", "data", "data_folder", "queued", "weights"]
+
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def train(data: Path, *more: str) -> Result:
+    return run("train", "base", "--data", str(data), "--name", "Numbers", *more)
+
+
+def test_an_adapter_is_trained_here(base: LocalModel, data: Path) -> None:
+    result = train(data, "--iters", "4", "--rank", "2", "--set", "val_batches=1")
+    assert result.exit_code == 0, result.output
+    assert "base:numbers is ready" in result.stdout
+    assert "base:numbers" in run("jobs").stdout
+    key = str(TrainingJob.objects.get().pk)
+    assert '"kind":"ended"' in run("logs", key, "--events").stdout
+    assert "only a job that stands still goes on" in run("resume", key).stderr
+
+
+def test_a_job_is_left_to_the_worker(base: LocalModel, data: Path, queued: list[int]) -> None:
+    result = train(data, "--detach")
+    assert "mlx-hub logs -f" in result.stdout, result.output
+    assert queued == [TrainingJob.objects.get().pk]
+    assert run("stop", str(queued[0])).stdout == "Numbers: paused.\n"
+
+
+def test_settings_come_from_mlx_lms_yaml(base: LocalModel, data: Path, tmp_path: Path) -> None:
+    config = tmp_path / "lora.yaml"
+    config.write_text("iters: 90\nlora_parameters: {rank: 3, scale: 5.0}\n")
+    result = train(data, "--config", str(config), "--iters", "80", "--rank", "4", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "iters: 80" in result.stdout
+    assert "rank: 4\n  scale: 5.0" in result.stdout
+    assert "Memory: Fits" in result.stdout
+    assert not TrainingJob.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--set", "wings"), "NAME=VALUE"),
+        (("--config", "/nowhere.yaml"), "can't be read"),
+        (("--batch-size", "0"), "batch_size"),
+        (("--method", "magic"), "method"),
+    ],
+)
+def test_what_can_not_be_used_is_one_line(
+    base: LocalModel, data: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    result = train(data, *arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_the_jobs_are_listed_as_json(tiny: LocalModel) -> None:
+    job = make_job(tiny)
+    assert f'"id": {job.pk}' in run("jobs", "--json").stdout
+
+
+@pytest.mark.parametrize("command", ["logs", "stop", "resume"])
+def test_an_unknown_job_is_one_line(db: None, command: str) -> None:
+    result = run(command, "4711")
+    assert (result.exit_code, "no training job 4711" in result.stderr) == (3, True)

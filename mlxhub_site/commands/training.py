@@ -1,0 +1,189 @@
+"""`mlx-hub train | resume`: fine-tuning from the terminal.
+
+The order is the same everywhere. Where a worker is alive, or the hub is another machine's,
+the command watches; without one it does the worker's part. Ctrl-C stops and saves the job;
+with --detach the command returns at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mlxhub_site.commands.hub.client import HubClient
+from mlxhub_site.commands.hub.options import for_any_hub, hub
+from mlxhub_site.commands.interrupts import interrupts, once_interrupted
+from mlxhub_site.commands.jobs import ACTIVE, LOOK_SECONDS, Job, Number, resumed
+from mlxhub_site.commands.outcome import BadUsage, CommandFailed
+from mlxhub_site.commands.output import AsJson, Tell, print_json, progress_bar
+from mlxhub_site.commands.registry import Name
+
+Detach = Annotated[bool, typer.Option("--detach", help="Leave it to the worker.")]
+Force = Annotated[bool, typer.Option("--force", help="Even where preflight refuses it.")]
+
+
+@for_any_hub
+def train(
+    name: Name,
+    data: Annotated[
+        str, typer.Option(help="A dataset, as NAME or NAME@3, or a folder with train.jsonl.")
+    ],
+    new_name: Annotated[str, typer.Option("--name", help="What the result is to be called.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Settings as mlx-lm's YAML.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="lora, dora or full.")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="sft, dpo or orpo; left out: what the data is for.")
+    ] = None,
+    beta: Annotated[float | None, typer.Option(help="Of dpo and orpo.")] = None,
+    iters: Annotated[int | None, typer.Option(help="Batches to compute.")] = None,
+    batch_size: Annotated[int | None, typer.Option()] = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
+    num_layers: Annotated[int | None, typer.Option(help="From the last; -1: all.")] = None,
+    max_seq_length: Annotated[int | None, typer.Option(help="Tokens of a row.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Of LoRA's matrices.")] = None,
+    grad_checkpoint: Annotated[bool | None, typer.Option(help="Less memory, slower.")] = None,
+    mask_prompt: Annotated[bool | None, typer.Option(help="Learn the answers alone.")] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting, as NAME=VALUE.")
+    ] = None,
+    detach: Detach = False,
+    force: Force = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Examine it and print the settings, no more.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fine-tune a model. What is not set is chosen to suit model, data and machine."""
+    chosen = {
+        "method": method, "objective": objective, "beta": beta, "iters": iters, "batch_size": batch_size, "seed": seed,
+        "learning_rate": learning_rate, "num_layers": num_layers, "mask_prompt": mask_prompt,
+        "max_seq_length": max_seq_length, "gradient_checkpointing": grad_checkpoint,
+        "lora": None if rank is None else {"rank": rank},
+    }  # fmt: skip
+    with hub() as client:
+        order = {
+            "model": name, "name": new_name, "settings": _settings(config, option or [], chosen),
+            "data": data if client.is_remote else _absolute(data), "despite_refusals": force,
+        }  # fmt: skip
+        if dry_run:
+            found = client.post("/api/training/preflight", order)
+            print_json(found) if as_json else _show_preflight(found)
+            return
+        job = client.post("/api/training/jobs", order)
+        _watch(client, job, detach=detach, as_json=as_json)
+
+
+@for_any_hub
+def resume(key: Number, detach: Detach = False, as_json: AsJson = False) -> None:
+    """Go on with a job from its newest checkpoint."""
+    with hub() as client:
+        _watch(client, resumed(client, key), detach=detach, as_json=as_json)
+
+
+def _settings(config: Path | None, options: list[str], chosen: dict[str, Any]) -> dict[str, Any]:
+    """The file's, then --set's, then the options'. Raises BadUsage."""
+    try:
+        settings = _read(config.read_text(encoding="utf-8")) if config else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadUsage(f"{config} can't be read: {error}") from error
+    for each in options:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise BadUsage(f"--set {each}: write it as NAME=VALUE.")
+        settings |= _read(f"{key}: {value}")
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if "lora" in given and isinstance(settings.get("lora"), dict):
+        given["lora"] = settings["lora"] | given["lora"]
+    return settings | given
+
+
+def _read(yaml: str) -> dict[str, Any]:
+    from apps.training.trainer.errors import BadConfig
+    from apps.training.trainer.mlx_lm_yaml import read_yaml
+
+    try:
+        settings = read_yaml(yaml)
+    except BadConfig as error:
+        raise BadUsage(str(error)) from error
+    return {name: value for name, value in settings.items() if name not in ("model", "data")}
+
+
+def _absolute(data: str) -> str:
+    """A folder here by its whole path: only a terminal is anywhere. A dataset as it is."""
+    return str(Path(data).absolute()) if Path(data).is_dir() else data
+
+
+def _show_preflight(found: dict[str, Any]) -> None:
+    typer.echo(found["config"])
+    needed, free = found["needed_bytes"] / 1024**3, found["free_bytes"] / 1024**3
+    verdict = found["verdict"].capitalize()
+    typer.echo(f"Memory: {verdict}, needs {needed:.1f} GiB of {free:.1f} GiB")
+    for finding in found["findings"]:
+        typer.echo(f"{finding['level'].capitalize()}: {finding['text']}")
+
+
+def _watch(client: HubClient, job: Job, *, detach: bool, as_json: bool) -> None:
+    """Show the job until it stands still, and say what came of it."""
+    if not detach:
+        with progress_bar() as tell, interrupts() as interrupted:
+            job = _followed(client, job, tell, interrupted)
+    if as_json:
+        print_json(job)
+    match job["state"]:
+        case "queued" | "running" if not as_json:
+            key = job["id"]
+            typer.echo(f"Job {key} is queued. `mlx-hub logs -f {key}` follows it.")
+        case "done" if job["stopped"] and not as_json:
+            typer.echo(
+                f"Stopped at step {job['step']:,}, and {job['made']} is ready. "
+                f"`mlx-hub resume {job['id']}` goes on."
+            )
+        case "done" if not as_json:
+            typer.echo(f"{job['made']} is ready: `mlx-hub chat {job['made']}`.")
+        case "paused" if not as_json:
+            typer.echo(f"Stopped at step {job['step']:,}. `mlx-hub resume {job['id']}` goes on.")
+        case "failed" | "cancelled" | "interrupted" as state:
+            raise CommandFailed(job["error"] or f"The job is {state}.")
+
+
+def _followed(client: HubClient, job: Job, tell: Tell, interrupted: threading.Event) -> Job:
+    path = f"/api/training/jobs/{job['id']}"
+    asked = False
+    while job["state"] in ACTIVE:
+        tell(job["doing"] or job["state"], job["step"] / max(job["steps"], 1))
+        if interrupted.is_set() and not asked:
+            client.post(f"{path}/stop")
+            asked = True
+        if not client.is_remote:
+            _train_here(client, job["id"], tell, interrupted)
+        job = client.get(path)
+        if job["state"] in ACTIVE:
+            interrupted.wait(LOOK_SECONDS) if not asked else time.sleep(LOOK_SECONDS)
+    return job
+
+
+def _train_here(client: HubClient, key: int, tell: Tell, interrupted: threading.Event) -> None:
+    """Do the worker's part where no worker of this machine is alive."""
+    from apps.discovery.downloads.following import worker_is_alive
+    from apps.jobs.turns import AnotherWorks, turn_of_its_own
+    from apps.training.models import TrainingJob
+    from apps.training.running import run
+
+    if worker_is_alive():
+        return
+    job = TrainingJob.objects.get(pk=key)
+    if job.is_active and not job.hindrance:
+        try:
+            stop = partial(client.post, f"/api/training/jobs/{key}/stop")
+            with once_interrupted(interrupted, stop), turn_of_its_own():
+                run(job, stops=threading.Event(), on_progress=tell)
+        except AnotherWorks as error:
+            tell(str(error), 0.0)
