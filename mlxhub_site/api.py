@@ -23,15 +23,21 @@ from ninja.parser import Parser
 from ninja.types import DictStrAny
 from pydantic_core import from_json
 
+from apps.audit import api as audit
 from apps.datasets import api as datasets
+from apps.datasets import rows_api as dataset_rows
+from apps.datasets import versions_api as dataset_versions
 from apps.datasets.errors import DatasetError
 from apps.datasets.formats.errors import FormatError
 from apps.datasets.problems import dataset_fault
 from apps.discovery import api as discovery
+from apps.discovery.data import api as hub_datasets
 from apps.discovery.downloads import api as downloads
 from apps.discovery.downloads.errors import DownloadError
 from apps.discovery.errors import DiscoveryError
 from apps.discovery.problems import discovery_problem, download_problem
+from apps.discovery.publishing import api as publishing
+from apps.discovery.publishing.errors import PublishingError
 from apps.inference.api import management, model_routes, routes, text_routes
 from apps.inference.api.boundary import problem_response
 from apps.inference.api.bounds import OutOfBounds
@@ -62,8 +68,16 @@ from apps.inference.usage import api as usage
 from apps.inference.usage.tally import current_tally
 from apps.inference.warming import WarmPromptNotFound
 from apps.models.errors import RegistryError
+from apps.playground.collecting import api as conversations
+from apps.system.alerts import api as alerts
+from apps.system.health import api as health
+from apps.system.logs import api as logs
+from apps.system.metrics import api as metrics
 from apps.training import api as training
+from apps.training import line_api as training_line
 from apps.training.errors import TrainingError
+from apps.training.evaluation import api as evaluations
+from apps.training.evaluation.errors import EvaluationError
 from mlxhub_site.openapi import ApiDescription
 
 logger = logging.getLogger(__name__)
@@ -134,6 +148,10 @@ def _problem(request: HttpRequest, error: Exception | type[Exception]) -> Proble
             return problem(404, str(error), code="download_not_found")
         case TrainingError() | training.TrainingNotFound():
             return training.training_problem(error)
+        case PublishingError():
+            return publishing.publishing_problem(error)
+        case EvaluationError():
+            return evaluations.evaluation_problem(error)
         case StillActive():
             return problem(409, str(error), code="benchmark_active")
         case ResponsesFault():
@@ -197,13 +215,24 @@ hub_api = HubAPI(
 )
 hub_api.add_router("", benchmarks.router)
 hub_api.add_router("", usage.router)
+hub_api.add_router("", audit.router)
 # Its /models/jobs comes before /models/NAME.
 hub_api.add_router("", model_jobs.router)
 hub_api.add_router("", models.router)
 hub_api.add_router("", datasets.router)
+hub_api.add_router("", dataset_rows.router)
+hub_api.add_router("", dataset_versions.router)
+hub_api.add_router("", conversations.router)
+# Its /downloads/datasets comes before /downloads/KEY.
+hub_api.add_router("", hub_datasets.router)
 hub_api.add_router("", downloads.router)
 hub_api.add_router("", discovery.router)
 hub_api.add_router("", training.router)
+hub_api.add_router("", training_line.router)
+hub_api.add_router("", evaluations.router)
+hub_api.add_router("", publishing.router)
+hub_api.add_router("", logs.router)
+hub_api.add_router("", alerts.router)
 
 admin_api = HubAPI(
     owns_prefix=False,
@@ -214,4 +243,14 @@ admin_api = HubAPI(
     openapi_url="/api/openapi.json",
     urls_namespace="management",
 )
+metrics_api = HubAPI(
+    owns_prefix=False,
+    title="MLX Model Hub: metrics",
+    docs_url=None,
+    openapi_url=None,
+    urls_namespace="metrics",
+)
+metrics_api.add_router("", metrics.router)
+
+admin_api.add_router("", health.router)
 admin_api.add_router("", management.router)

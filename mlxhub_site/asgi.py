@@ -15,14 +15,18 @@ warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronou
 django_application = get_asgi_application()
 
 # Apps can be imported only now that Django is set up.
+from django.conf import settings  # noqa: E402
 from django.core.signals import request_started  # noqa: E402
 from django.db import DatabaseError  # noqa: E402
 
+from apps.inference.api.door import Door  # noqa: E402
 from apps.inference.api.lifetime import RequestLifetimes  # noqa: E402
 from apps.playground.models import Message  # noqa: E402
 from apps.playground.services import interrupt_orphans  # noqa: E402
+from apps.system.health.beating import start_beating  # noqa: E402
 
-application = RequestLifetimes(django_application)
+HUB = settings.HUB
+application = Door(RequestLifetimes(django_application), places=HUB.max_batch + HUB.max_queue)
 
 logger = logging.getLogger(__name__)
 
@@ -43,3 +47,13 @@ def settle_answers(**signal: object) -> None:
 
 
 request_started.connect(settle_answers)
+
+
+def begin_to_beat(**signal: object) -> None:
+    """Show that this process lives from its first request on, as the worker does."""
+    request_started.disconnect(begin_to_beat)
+    start_beating("web")
+
+
+if HUB.process_name == "web":  # and no test that serves in its own process
+    request_started.connect(begin_to_beat)

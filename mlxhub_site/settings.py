@@ -10,17 +10,25 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import socket
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
 import dj_database_url
 from csp.constants import NONE, SELF
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from apps.observability.logs import logging_config
+from apps.redaction.text import hide
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PACKAGE_DIR = Path(__file__).resolve().parent
 
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Addresses to bind to that other machines can't reach."""
 
 _ORIGIN = re.compile(r"https?://[^/?#\s@*,]+")
 
@@ -34,6 +42,38 @@ def _origins(given: object) -> object:
         if not _ORIGIN.fullmatch(origin):
             raise ValueError(f"{origin!r} is no origin. Write each as http://HOST:PORT.")
     return origins
+
+
+def _names(given: object) -> object:
+    """Host names or addresses from a list with commas."""
+    if not isinstance(given, str):
+        return given
+    return tuple(each.strip().lower() for each in given.split(",") if each.strip())
+
+
+def _addresses(given: object) -> object:
+    """IP addresses from a list with commas."""
+    names = _names(given)
+    for name in names if isinstance(names, tuple) else ():
+        try:
+            ip_address(name)
+        except ValueError as error:
+            raise ValueError(f"{name!r} is no IP address.") from error
+    return names
+
+
+def _networks(given: object) -> object:
+    """Addresses and networks of proxies, each written out: to trust all is to trust nobody."""
+    names = _names(given)
+    for name in names if isinstance(names, tuple) else ():
+        try:
+            ip_network(name)
+        except ValueError as error:
+            raise ValueError(
+                f"{name!r} is neither an address nor a network. Write each as 10.0.0.2 or "
+                "10.0.0.0/24."
+            ) from error
+    return names
 
 
 def _paths(given: object) -> object:
@@ -53,9 +93,20 @@ class HubSettings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address the web server binds to.")
     port: int = Field(default=8080, ge=1, le=65535, description="Port the web server binds to.")
+    drain_seconds: float = Field(
+        default=15, ge=0, description="How long answers may go on while the hub stops."
+    )
     debug: bool = Field(default=False, description="Django's debug pages; for development only.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much the processes log."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        description="Lines for people or JSON lines. `mlx-hub up` has its processes write JSON.",
+    )
+    process_name: str = Field(
+        default="command",
+        description="What this process is called in its log lines; `mlx-hub up` sets it.",
     )
     database_url: str = Field(
         default="",
@@ -101,6 +152,34 @@ class HubSettings(BaseSettings):
     )
     stored_response_days: float = Field(
         default=30, ge=0, description="How long /v1/responses keeps unused ones; 0: it keeps none."
+    )
+    require_login: bool | None = Field(
+        default=None,
+        description="Whether pages ask for a sign-in; empty: where other machines may call.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
+        default=(),
+        description="More names by which browsers may call the hub, with commas between them. "
+        "Addresses and this machine's own name work without.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_networks)] = Field(
+        default=(),
+        description="Addresses or networks of reverse proxies whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed, with commas. Pages then ask for a sign-in.",
+    )
+    tls_cert: Path | None = Field(
+        default=None,
+        description="Certificate chain (PEM) to serve HTTPS with; with MLXHUB_TLS_KEY.",
+    )
+    tls_key: Path | None = Field(default=None, description="The certificate's private key (PEM).")
+    session_days: float = Field(
+        default=14, gt=0, description="A sign-in ends after so many days, whatever is done."
+    )
+    session_idle_hours: float = Field(
+        default=72, gt=0, description="A sign-in ends after so many hours in which nothing is done."
+    )
+    audit_days: int = Field(
+        default=365, ge=0, description="How long the audit log is kept; 0: for ever."
     )
     require_keys: bool | None = Field(
         default=None,
@@ -155,6 +234,18 @@ class HubSettings(BaseSettings):
         validation_alias=AliasChoices("MLXHUB_OLLAMA_FOLDER", "OLLAMA_MODELS"),
         description="Where Ollama keeps models. `OLLAMA_MODELS` works too.",
     )
+    training_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_addresses)] = Field(
+        default=(),
+        description="IP addresses of machines that train together, with commas, this one first; "
+        "empty: this one alone.",
+    )
+    track_runs: bool = Field(default=True, description="Tell MLflow of every training run.")
+    mlflow_tracking_uri: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("MLXHUB_MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_URI"),
+        description="MLflow's server or database; empty: a store in the data folder. "
+        "`MLFLOW_TRACKING_URI` works too.",
+    )
 
     @property
     def keys_required(self) -> bool:
@@ -163,8 +254,30 @@ class HubSettings(BaseSettings):
 
     @property
     def is_open(self) -> bool:
-        """Whether other machines may reach the web server."""
-        return self.host not in {"127.0.0.1", "localhost", "::1"}
+        """Whether other machines may reach the web server, straight or through a proxy."""
+        return bool(self.trusted_proxies) or self.host not in LOOPBACK_HOSTS
+
+    @property
+    def sign_in_required(self) -> bool:
+        """Whether pages are for those alone who signed in."""
+        return self.is_open if self.require_login is None else self.require_login
+
+    @property
+    def serves_https(self) -> bool:
+        return self.tls_cert is not None
+
+    @property
+    def own_names(self) -> frozenset[str]:
+        """Names by which a browser may call the hub, beside any network address."""
+        name = socket.gethostname().lower()
+        short = name.partition(".")[0]
+        return frozenset({"localhost", name, short, f"{short}.local", *self.allowed_hosts})
+
+    @model_validator(mode="after")
+    def _has_both_of_tls(self) -> HubSettings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("HTTPS takes both MLXHUB_TLS_CERT and MLXHUB_TLS_KEY.")
+        return self
 
     @property
     def data_dir(self) -> Path:
@@ -175,8 +288,18 @@ class HubSettings(BaseSettings):
         return self.data_dir / "run" / "engine.sock"
 
     @property
+    def web_pid_file(self) -> Path:
+        """Which process took over the web server's socket last."""
+        return self.data_dir / "run" / "web.pid"
+
+    @property
     def logs_dir(self) -> Path:
         return self.data_dir / "logs"
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Files in which web and worker processes count; cleared when the hub starts."""
+        return self.data_dir / "run" / "metrics"
 
     @property
     def models_dir(self) -> Path:
@@ -193,6 +316,10 @@ class HubSettings(BaseSettings):
     @property
     def runs_dir(self) -> Path:
         return self.data_dir / "runs"
+
+    @property
+    def mlflow_dir(self) -> Path:
+        return self.data_dir / "mlflow"
 
     @property
     def datasets_dir(self) -> Path:
@@ -217,6 +344,19 @@ class HubSettings(BaseSettings):
 
 HUB = HubSettings()
 
+# What the owner keeps secret is unreadable in every log, whatever prints it.
+for _name in HubSettings.model_fields:
+    if isinstance(_value := getattr(HUB, _name), SecretStr):
+        hide(_value.get_secret_value())
+
+
+# prometheus_client reads it when it is first imported, which is later: the parts of a running
+# hub count in files side by side, a command for itself.
+METRICS_DIR = None if HUB.process_name == "command" else HUB.metrics_dir
+if METRICS_DIR is not None:
+    METRICS_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)
+
 
 def _secret_key(path: Path) -> str:
     """The installation's own key, made on first use and readable by its owner alone."""
@@ -235,7 +375,20 @@ for _folder in (HUB.data_dir, HUB.engine_socket.parent, HUB.logs_dir, HUB.models
 
 SECRET_KEY = _secret_key(HUB.data_dir / "secret_key")
 DEBUG = HUB.debug
+# Where other machines may call, apps.inference.api.boundary checks the name.
 ALLOWED_HOSTS = ["*"] if HUB.is_open else ["127.0.0.1", "localhost", "[::1]"]
+ACCESS_RULES = "mlxhub_site.access.RULES"
+# Rows whose coming and going is written into the audit log, and what they are called there.
+AUDITED = {
+    "models.LocalModel": "model",
+    "models.Adapter": "adapter",
+    "datasets.Dataset": "dataset",
+    "datasets.DatasetVersion": "dataset-version",
+    "inference.WarmPrompt": "warm-prompt",
+}
+# Conversations come and go by the dozen; that one is gone may matter to its writer.
+AUDITED_DELETIONS = AUDITED | {"playground.Conversation": "conversation"}
+LOGIN_URL = "accounts:sign_in"
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -245,6 +398,9 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     # Before staticfiles: both have a runserver command, and the first one counts.
     "apps.system",
+    "apps.system.health",
+    "apps.system.history",
+    "apps.system.alerts",
     "django.contrib.staticfiles",
     "csp",
     "django_htmx",
@@ -252,6 +408,8 @@ INSTALLED_APPS = [
     "template_partials",
     "huey.contrib.djhuey",
     "apps.jobs",
+    "apps.audit",
+    "apps.accounts",
     "apps.models",
     "apps.models.work",
     "apps.datasets",
@@ -260,13 +418,19 @@ INSTALLED_APPS = [
     "apps.inference.usage",
     "apps.inference",
     "apps.playground",
+    "apps.playground.compare",
     "apps.discovery",
     "apps.training",
+    "apps.training.tracking",
+    "apps.training.evaluation",
     "apps.discovery.downloads",
+    "apps.discovery.publishing",
 ]
 
 MIDDLEWARE = [
+    "apps.system.logs.requests.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "apps.accounts.headers.SecurityHeadersMiddleware",
     "apps.inference.api.boundary.ApiBoundaryMiddleware",
     "apps.inference.api.access.AccessMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -275,6 +439,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.accounts.gate.GateMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -298,6 +463,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "apps.accounts.context.visitor",
             ],
         },
     },
@@ -305,7 +471,10 @@ TEMPLATES = [
 
 DATABASES = {
     "default": dj_database_url.parse(
-        HUB.database_url or f"sqlite:///{HUB.data_dir / 'hub.sqlite3'}", conn_max_age=60
+        # Every request has a thread of its own: a connection that outlived it would serve nobody,
+        # and stay open until the garbage collector comes by.
+        HUB.database_url or f"sqlite:///{HUB.data_dir / 'hub.sqlite3'}",
+        conn_max_age=0,
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -371,21 +540,28 @@ CONTENT_SECURITY_POLICY = {
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# Browsers send a host's cookies to all its ports: names of our own keep out of others' way.
+SESSION_COOKIE_NAME = "mlxhub_session"
+SESSION_COOKIE_AGE = int(HUB.session_days * 24 * 60 * 60)
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = HUB.serves_https
+CSRF_COOKIE_NAME = "mlxhub_csrf"
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SECURE = HUB.serves_https
+PASSWORD_RESET_TIMEOUT = 3 * 24 * 60 * 60
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": HUB.log_level.upper()},
-    # It logs every address it opens, and a download's address is signed: a secret.
-    "loggers": {"httpx2": {"level": "WARNING"}},
-}
+LOGGING = logging_config(process=HUB.process_name, level=HUB.log_level, form=HUB.log_format)

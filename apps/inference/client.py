@@ -17,7 +17,9 @@ from typing import Any, BinaryIO, TypeVar
 
 from pydantic import ValidationError
 
+from apps.inference import open_calls
 from apps.inference.engine import protocol
+from apps.observability.ids import current_ids
 
 CONNECT_TIMEOUT = 2.0
 """Seconds to wait for the engine to accept a connection."""
@@ -55,6 +57,14 @@ class EngineUnavailable(EngineError):
         super().__init__("engine_unavailable", message, retry_after=2.0)
 
 
+class HubStopping(EngineError):
+    """This process has to end before the call did."""
+
+    def __init__(self) -> None:
+        message = "The hub is being stopped, so the answer ends here. Ask again in a moment."
+        super().__init__("shutting_down", message, retry_after=5.0)
+
+
 _NOT_RUNNING = (
     "The engine is not running. Start it with `mlx-hub up`; if it is up, it is restarting."
 )
@@ -68,6 +78,12 @@ def _silent(seconds: float) -> EngineUnavailable:
     return EngineUnavailable(
         f"The engine gave no sign for {seconds:g} s. See logs/engine.log, or restart it."
     )
+
+
+def _encoded(request: protocol.Request) -> bytes:
+    """The request, marked with whose work it is."""
+    ids = current_ids()
+    return protocol.encode(request.model_copy(update={"ids": ids}) if ids else request)
 
 
 def _checked(line: bytes) -> protocol.Event:
@@ -132,7 +148,7 @@ class EngineClient:
             try:
                 connection.connect(str(self.socket_path))
                 connection.settimeout(SEND_TIMEOUT)
-                connection.sendall(protocol.encode(request))
+                connection.sendall(_encoded(request))
             except TimeoutError as error:
                 raise _silent(connection.gettimeout() or 0.0) from error
             except OSError as error:
@@ -179,7 +195,7 @@ class AsyncEngineClient:
             raise EngineUnavailable(_NOT_RUNNING) from error
         try:
             try:
-                writer.write(protocol.encode(request))
+                writer.write(_encoded(request))
                 async with asyncio.timeout(SEND_TIMEOUT):
                     await writer.drain()
             except TimeoutError as error:
@@ -187,11 +203,14 @@ class AsyncEngineClient:
                 raise _silent(SEND_TIMEOUT) from error
             except OSError as error:
                 raise EngineUnavailable(_WENT_AWAY) from error
-            yield self._events(reader)
+            with open_calls.known(writer):
+                yield self._events(reader, writer)
         finally:
             writer.close()
 
-    async def _events(self, reader: asyncio.StreamReader) -> AsyncIterator[protocol.Event]:
+    async def _events(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> AsyncIterator[protocol.Event]:
         while True:
             try:
                 async with asyncio.timeout(self.silence_timeout):
@@ -201,7 +220,8 @@ class AsyncEngineClient:
             except (OSError, ValueError) as error:
                 raise EngineUnavailable(_WENT_AWAY) from error
             if not line.endswith(b"\n"):
-                raise EngineUnavailable(_WENT_AWAY)
+                ended_here = open_calls.was_ended(writer)
+                raise HubStopping if ended_here else EngineUnavailable(_WENT_AWAY)
             event = _checked(line)
             yield event
             if isinstance(event, protocol.LAST_EVENTS):

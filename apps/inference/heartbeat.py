@@ -41,6 +41,15 @@ def last_beat_age() -> float | None:
     return None if at is None else max(0.0, time.time() - at)
 
 
+def waiting_tasks() -> int:
+    """How many tasks are in the queue. Raises QueueUnreachable."""
+    try:
+        count: int = HUEY.pending_count()
+    except Exception as error:  # as above
+        raise QueueUnreachable(str(error)) from error
+    return count
+
+
 def keep_beating(stop: threading.Event) -> None:
     """Beat until ``stop`` is set; a queue that can't be reached is tried again."""
     while True:

@@ -7,9 +7,10 @@ import sys
 from django.conf import settings
 
 from apps.inference.engine.config import GIB, EngineConfig, PromptCacheConfig, ResponseCacheConfig
+from apps.observability.logs import Form
 
 
-def engine_config() -> EngineConfig:
+def engine_config(*, log_format: Form | None = None) -> EngineConfig:
     """What the hub's settings mean to the engine, in its own units."""
     hub = settings.HUB
     ceiling = hub.memory_ceiling_gb
@@ -32,10 +33,14 @@ def engine_config() -> EngineConfig:
         model_ttl_seconds=hub.model_ttl_minutes * 60,
         memory_ceiling_bytes=int(ceiling * GIB) if ceiling else None,
         log_level=hub.log_level.upper(),
+        log_format=log_format or hub.log_format,
     )
 
 
-def engine_command() -> list[str]:
-    """The command line; it needs the project importable, as the caller has it."""
-    config = engine_config().model_dump_json()
+def engine_command(*, log_format: Form | None = None) -> list[str]:
+    """The command line; it needs the project importable, as the caller has it.
+
+    ``log_format``: where it is not to be as the hub's settings say.
+    """
+    config = engine_config(log_format=log_format).model_dump_json()
     return [sys.executable, "-m", "apps.inference.engine", "--config", config]

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from django.conf import settings
 from django.db import transaction
 
+from apps.audit.recording import record
 from apps.inference.client import AsyncEngineClient, EngineClient
 from apps.inference.engine.protocol import (
     AdapterSpec,
@@ -220,11 +221,15 @@ def evict(*, entry_id: str | None) -> int:
     """Drop one entry, or all where it is None; how many went. Raises EngineError."""
     gone = attentive_engine().call(EvictCache(entry_id=entry_id), Evicted).entries
     rows = PromptCacheEntry.objects.all()
-    (rows if entry_id is None else rows.filter(pk=entry_id)).delete()
+    with transaction.atomic():
+        (rows if entry_id is None else rows.filter(pk=entry_id)).delete()
+        record("prompt-cache.evict", entry_id or "all entries", entries=gone)
     return gone
 
 
 def pin(*, entry_id: str, pinned: bool) -> None:
     """Keep an entry from eviction, or stop keeping it. Raises EngineError."""
     attentive_engine().call(PinCache(entry_id=entry_id, pinned=pinned), Ok)
-    PromptCacheEntry.objects.filter(pk=entry_id).update(pinned=pinned)
+    with transaction.atomic():
+        PromptCacheEntry.objects.filter(pk=entry_id).update(pinned=pinned)
+        record("prompt-cache.pin" if pinned else "prompt-cache.unpin", entry_id)

@@ -48,32 +48,56 @@ def only_hub(run_dir: Path, *, address: str) -> Iterator[None]:
 
 def running_hub_url(run_dir: Path) -> str | None:
     """Where the hub of this data folder listens; None where none runs."""
+    return _holder(run_dir).rpartition(", ")[2] or None
+
+
+def running_hub_pid(run_dir: Path) -> int | None:
+    """The process id of this data folder's hub; None where none runs."""
+    _, _, pid = _holder(run_dir).partition(",")[0].partition("pid ")
+    return int(pid) if pid else None
+
+
+def _holder(run_dir: Path) -> str:
+    """What the hub that holds the lock wrote into it; empty where none does."""
     try:
         with (run_dir / "hub.lock").open() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return lock.read().rpartition(", ")[2] or None
+                return lock.read()
     except FileNotFoundError:
         pass
-    return None
+    return ""
 
 
-def check_port(host: str, port: int) -> None:
-    """Raises StartRefused where the hub could not listen there."""
+@contextmanager
+def bound_socket(host: str, port: int) -> Iterator[socket.socket]:
+    """The hub's socket. Once a web process listens on it, it stays: who calls while none is
+    there waits for the next one.
+
+    Raises StartRefused where the hub can't listen there.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen()
+        listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise StartRefused(
-            f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another one with "
-            f"`mlx-hub up --port {port + 1}` or MLXHUB_PORT={port + 1}."
-        ) from error
+        raise _unable(host, port, error) from error
+    with listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError as error:
+            raise _unable(host, port, error) from error
+        yield listener
+
+
+def _unable(host: str, port: int, error: OSError) -> StartRefused:
+    return StartRefused(
+        f"Cannot listen on {host}, port {port}: {error.strerror}. Choose another one with "
+        f"`mlx-hub up --port {port + 1}` or MLXHUB_PORT={port + 1}."
+    )
 
 
 class ProcessRecord:

@@ -1,4 +1,4 @@
-"""What a process prints, in a file of limited size, with the last lines at hand."""
+"""What a process prints, as JSON lines in a file of limited size, with the last lines at hand."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import logging
 import re
 from collections import deque
 from contextlib import suppress
+from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+
+from apps.observability.lines import readable, wrapped
 
 MAX_BYTES = 5 * 1024 * 1024
 """Size at which a log file is put aside and a new one begun."""
@@ -69,5 +72,6 @@ class ProcessLog:
     def _write(self, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip()
         if text:
-            self._tail.append(text)
-            self._file.emit(logging.makeLogRecord({"msg": text}))
+            self._tail.extend(readable(text).splitlines())
+            kept = wrapped(text, process=self.path.stem, now=datetime.now(UTC))
+            self._file.emit(logging.makeLogRecord({"msg": kept}))

@@ -29,20 +29,32 @@ Report = Callable[[str, str, str], None]
 
 
 @dataclass(frozen=True)
+class Started:
+    """A process, and for how many seconds it has been there."""
+
+    pid: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Program:
     """What to run.
 
-    ``probe`` is called with the seconds since the process was started, again and
-    again; it answers None until the process is ready, then a detail to report.
+    ``probe`` is asked about a process again and again: None until it is ready, then a detail
+    to report.
     """
 
     name: str
     command: tuple[str, ...]
-    probe: Callable[[float], Awaitable[str | None]]
+    probe: Callable[[Started], Awaitable[str | None]]
     environment: dict[str, str] = field(default_factory=dict)
     stop_signal: signal.Signals = signal.SIGTERM
     grace: float = 10.0
     """Seconds between ``stop_signal`` and SIGKILL."""
+    retire_signal: signal.Signals | None = None
+    """Has a process finish what it is at and end, while another one does all that is new."""
+    descriptors: tuple[int, ...] = ()
+    """Open files that its processes inherit, by the same numbers."""
     after: str = ""
     """The program whose first page or answer matters more: this one starts behind it."""
 
@@ -76,7 +88,10 @@ def exit_reason(returncode: int) -> str:
 
 
 class ManagedProcess:
-    """A program's current process. All methods belong to one event loop."""
+    """A program's present process, and those that finish what they were at.
+
+    All methods belong to one event loop.
+    """
 
     def __init__(
         self,
@@ -94,8 +109,10 @@ class ManagedProcess:
         self._started = started
         self._backoff = backoff or Backoff()
         self._stopping = asyncio.Event()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ended: asyncio.Task[int] | None = None
+        self._life: Life | None = None
+        self._others: set[Life] = set()
+        """Those that take over, and those that were taken over from."""
+        self._endings: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Keep the program running until ``stop``."""
@@ -109,70 +126,97 @@ class ManagedProcess:
             for line in self._log.take_tail():
                 self._report(self.program.name, "|", line)
             await self._sleep(delay)
+        await asyncio.gather(*self._endings)
         self._report(self.program.name, "stopped", "")
 
+    async def replace(self) -> bool:
+        """Have a new process take over from one that is ready; False where there is none.
+
+        Where the new one does not get ready, the old one stays.
+        """
+        old = self._life
+        if self.program.retire_signal is None or old is None or not old.ready.is_set():
+            return False
+        new = self._begin("replacing")
+        self._keep_until_over(new)
+        await asyncio.wait(
+            {asyncio.create_task(new.ready.wait()), new.ended},
+            timeout=SLOW_START,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if self._life is not old or self._stopping.is_set() or not new.ready.is_set():
+            self._report(self.program.name, "kept", "the new process did not get ready")
+            new.kill()
+            return False
+        self._life = new
+        self._others.discard(new)
+        self._keep_until_over(old)
+        old.send(self.program.retire_signal)
+        return True
+
     async def stop(self) -> None:
-        """Ask the process to end, insist after its grace period, and wait for it."""
+        """Ask every process to end, insist after the grace period, and wait for them."""
         self._stopping.set()
-        process, ended = self._process, self._ended
-        if process is None or ended is None or ended.done():
+        lives = [life for life in (self._life, *self._others) if life and not life.ended.done()]
+        for life in lives:
+            life.send(self.program.stop_signal)
+        if not lives:
             return
-        process.send_signal(self.program.stop_signal)
-        done, _ = await asyncio.wait({ended}, timeout=self.program.grace)
-        if not done:
+        _, late = await asyncio.wait([life.ended for life in lives], timeout=self.program.grace)
+        if late:
             self._report(self.program.name, "killed", f"did not end in {self.program.grace:g} s")
             self.kill()
-            await asyncio.wait({ended})
+            await asyncio.wait(late)
 
     def kill(self) -> None:
-        """End the process and all that it started, now."""
+        """End the processes and all that they started, now."""
         self._stopping.set()
-        if self._process is not None:
-            _kill_group(self._process.pid)
+        for life in (self._life, *self._others):
+            if life is not None:
+                life.kill()
 
     async def _run_once(self) -> str:
-        """One life of the process; returns how it ended."""
-        process = self._start()
-        pump = threading.Thread(target=_pump, args=(process.stdout, self._log), daemon=True)
-        pump.start()
-        self._ended = asyncio.create_task(asyncio.to_thread(process.wait))
-        announcing = asyncio.create_task(self._announce_ready(process.pid))
-        try:
-            returncode = await asyncio.shield(self._ended)
-        finally:
-            announcing.cancel()
-            self.ready.clear()
-        # What a crashed process had started must not go on working for a parent
-        # that no longer listens.
-        _kill_group(process.pid)
-        await asyncio.to_thread(pump.join, LAST_OUTPUT)
-        if process.stdin is not None:
-            process.stdin.close()
+        """Until the present process ends by itself; returns how."""
+        self._life = self._begin("starting")
+        while True:
+            life = self._life
+            returncode = await asyncio.shield(life.ended)
+            if self._life is life:
+                break
+        self.ready.clear()
+        await life.over()
         return exit_reason(returncode)
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._report(self.program.name, "starting", "")
-        process = subprocess.Popen(  # noqa: S603 - commands come from programs.py alone
-            self.program.command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **self.program.environment},
-            start_new_session=True,
-        )
-        self._process = process
-        self._started(self.program.name, process.pid)
-        return process
+    def _begin(self, state: str) -> Life:
+        self._report(self.program.name, state, "")
+        life = Life(self.program, self._log)
+        self._started(self.program.name, life.pid)
+        announcing = asyncio.create_task(self._announce_ready(life))
+        life.ended.add_done_callback(lambda _: announcing.cancel())
+        return life
 
-    async def _announce_ready(self, pid: int) -> None:
+    def _keep_until_over(self, life: Life) -> None:
+        """One that is not the present process is ended with it all the same."""
+        self._others.add(life)
+        ending = asyncio.create_task(life.over())
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        ending.add_done_callback(lambda _: self._others.discard(life))
+
+    async def _announce_ready(self, life: Life) -> None:
         begun = time.monotonic()
         slow = False
-        while (detail := await self.program.probe(lived := time.monotonic() - begun)) is None:
-            if lived > SLOW_START and not slow:
+        while True:
+            age = Started(life.pid, time.monotonic() - begun)
+            detail = await self.program.probe(age)
+            if detail is not None:
+                break
+            if age.seconds > SLOW_START and not slow:
                 slow = True
                 self._report(self.program.name, "slow", f"not ready yet; see {self._log.path}")
             await asyncio.sleep(PROBE_INTERVAL)
-        self._report(self.program.name, "ready", f"pid {pid}  {detail}".rstrip())
+        self._report(self.program.name, "ready", f"pid {life.pid}  {detail}".rstrip())
+        life.ready.set()
         self.ready.set()
 
     async def _sleep(self, seconds: float) -> None:
@@ -181,6 +225,43 @@ class ManagedProcess:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
+
+
+class Life:
+    """One process of a program, from its start to its end."""
+
+    def __init__(self, program: Program, log: ProcessLog) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - commands come from programs.py alone
+            program.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **program.environment},
+            pass_fds=program.descriptors,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        self.ready = asyncio.Event()
+        self.ended = asyncio.create_task(asyncio.to_thread(self._process.wait))
+        self._pump = threading.Thread(target=_pump, args=(self._process.stdout, log), daemon=True)
+        self._pump.start()
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it and all that it started, now."""
+        _kill_group(self.pid)
+
+    async def over(self) -> None:
+        """Wait until it has ended and its last words are in the log."""
+        await asyncio.shield(self.ended)
+        # What a crashed process had started must not go on working for a parent
+        # that no longer listens.
+        _kill_group(self.pid)
+        await asyncio.to_thread(self._pump.join, LAST_OUTPUT)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
 
 def _pump(output: IO[bytes], log: ProcessLog) -> None:

@@ -4,55 +4,62 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
+import ssl
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from pathlib import Path
 
 from apps.inference.client import AsyncEngineClient, EngineError
 from apps.inference.engine.protocol import Accelerator
 from apps.inference.heartbeat import QueueUnreachable, last_beat_age
 from apps.inference.launch import engine_command
 from mlxhub_site.settings import HubSettings
-from mlxhub_site.supervisor.process import Program
+from mlxhub_site.supervisor.process import Program, Started
 
 PAGE_TIMEOUT = 10.0
 """Seconds the first page may take to answer a probe."""
 
-WEB_DRAIN = 3
-"""Seconds that open connections get when the web process stops."""
+APPLICATION = "mlxhub_site.asgi:application"
+
+STOPPING = 10.0
+"""Seconds that a process has to end beside those for the answers it is at."""
 
 
-def hub_programs(hub: HubSettings) -> tuple[Program, ...]:
+def hub_programs(hub: HubSettings, listener: socket.socket) -> tuple[Program, ...]:
     """Engine, worker and web, in the order they start; they stop in reverse."""
-    return engine_program(hub), worker_program(), web_program(hub)
+    return engine_program(hub), worker_program(), web_program(hub, listener)
 
 
 def engine_program(hub: HubSettings) -> Program:
     client = AsyncEngineClient(hub.engine_socket)
 
-    async def probe(lived: float) -> str | None:
+    async def probe(started: Started) -> str | None:
         try:
             status = await client.status()
         except EngineError:
             return None
         return describe_accelerator(status.accelerator)
 
-    return Program("engine", _child(engine_command()[2:]), probe)
+    command = _child(engine_command(log_format="json")[2:])
+    return Program("engine", command, probe)
 
 
 def worker_program() -> Program:
-    async def probe(lived: float) -> str | None:
+    async def probe(started: Started) -> str | None:
         try:
             age = await asyncio.to_thread(last_beat_age)
         except QueueUnreachable:
             return None
-        return None if age is None or age > lived else ""
+        return None if age is None or age > started.seconds else ""
 
     return Program(
         "worker",
         _child(("django", "run_huey")),
         probe,
+        environment=_named("worker"),
         # Huey drains on SIGINT: running tasks end, waiting ones stay in the queue.
         stop_signal=signal.SIGINT,
         grace=20.0,
@@ -61,35 +68,40 @@ def worker_program() -> Program:
     )
 
 
-def web_program(hub: HubSettings) -> Program:
+def web_program(hub: HubSettings, listener: socket.socket | None = None) -> Program:
+    """``listener``: a socket that outlives its processes; None: each opens one of its own."""
     url = page_url(hub)
 
-    async def probe(lived: float) -> str | None:
+    async def probe(started: Started) -> str | None:
+        # The page alone does not tell: where two listen, either may answer.
+        if not await asyncio.to_thread(_listens, hub.web_pid_file, started.pid):
+            return None
         return url if await asyncio.to_thread(_answers, url) else None
 
-    command = _child(
-        (
-            "uvicorn",
-            "mlxhub_site.asgi:application",
-            f"--host={hub.host}",
-            f"--port={hub.port}",
-            f"--log-level={hub.log_level}",
-            f"--timeout-graceful-shutdown={WEB_DRAIN}",
-            "--lifespan=off",
-            "--no-server-header",
-            # What a caller writes into forwarding headers is not to be believed:
-            # the hub decides by the real peer address.
-            "--no-proxy-headers",
-            "--access-log" if hub.debug else "--no-access-log",
-        )
+    inherited = () if listener is None else (listener.fileno(),)
+    return Program(
+        "web",
+        _child(("mlxhub_site.web", APPLICATION, *(f"--fd={number}" for number in inherited))),
+        probe,
+        environment=_named("web"),
+        grace=hub.drain_seconds + STOPPING,
+        retire_signal=signal.SIGUSR1 if inherited else None,
+        descriptors=inherited,
     )
-    return Program("web", command, probe)
+
+
+def _listens(pid_file: Path, pid: int) -> bool:
+    try:
+        return pid_file.read_text() == str(pid)
+    except OSError:
+        return False
 
 
 def page_url(hub: HubSettings) -> str:
     """Where a browser on this machine finds the hub."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(hub.host, hub.host)  # noqa: S104
-    return f"http://[{host}]:{hub.port}" if ":" in host else f"http://{host}:{hub.port}"
+    scheme = "https" if hub.serves_https else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{hub.port}"
 
 
 def describe_accelerator(accelerator: Accelerator) -> str:
@@ -102,12 +114,21 @@ def describe_accelerator(accelerator: Accelerator) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def _named(process: str) -> dict[str, str]:
+    """What a Django process has to know to write its log for others to read."""
+    return {"MLXHUB_PROCESS_NAME": process, "MLXHUB_LOG_FORMAT": "json"}
+
+
 def _child(module_and_arguments: Sequence[str]) -> tuple[str, ...]:
     return (sys.executable, "-m", "mlxhub_site.supervisor.child", *module_and_arguments)
 
 
 # Proxies are for the world outside, not for a page on this machine.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_opener = urllib.request.build_opener(
+    urllib.request.ProxyHandler({}),
+    # The certificate is for other names, and who answers on the own port is no question.
+    urllib.request.HTTPSHandler(context=ssl._create_unverified_context()),  # noqa: S323
+)
 
 
 def _answers(url: str) -> bool:

@@ -12,6 +12,8 @@ from mlxhub_site.supervisor.process import Backoff, ManagedProcess, Program, Rep
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+REPLACE_SIGNAL = signal.SIGUSR1
+
 SAME_SIGNAL = 0.5
 """Seconds in which another signal is the same wish: make and a terminal both pass it on."""
 
@@ -21,6 +23,8 @@ TURN = 5.0
 
 class Supervisor:
     """Runs ``programs`` until a stop signal, then stops the last one first.
+
+    REPLACE_SIGNAL puts new processes in place of those that can hand over.
 
     ``started`` is told each process id; ``all_ready`` is called once, when every
     program has been ready.
@@ -50,12 +54,14 @@ class Supervisor:
         self._report = report
         self._stop = asyncio.Event()
         self._first_signal = 0.0
+        self._replacing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Returns when a stop signal came and every process has ended."""
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(REPLACE_SIGNAL, self.replace)
         announcing = asyncio.create_task(self._announce())
         runs = [
             asyncio.create_task(self._run_in_turn(process)) for process in self._processes.values()
@@ -66,10 +72,12 @@ class Supervisor:
             for process in reversed(self._processes.values()):
                 await process.stop()
             await asyncio.gather(*runs)
+            if self._replacing is not None:
+                await self._replacing
         finally:
             for process in self._processes.values():
                 process.kill()
-            for number in STOP_SIGNALS:
+            for number in (*STOP_SIGNALS, REPLACE_SIGNAL):
                 loop.remove_signal_handler(number)
 
     def stop(self) -> None:
@@ -78,6 +86,15 @@ class Supervisor:
             for process in self._processes.values():
                 process.kill()
         self._stop.set()
+
+    def replace(self) -> None:
+        """Put new processes in place of those that can hand over; nothing is cut off by it."""
+        if not self._stop.is_set() and (self._replacing is None or self._replacing.done()):
+            self._replacing = asyncio.create_task(self._replace())
+
+    async def _replace(self) -> None:
+        for process in self._processes.values():
+            await process.replace()
 
     def _on_signal(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 
-from django.core.management import call_command
 from django.db import connections
 
+from apps.accounts.setup import code_file, new_code, owner_is_missing, withdraw_code
 from apps.models import landing
 from apps.models.models import LocalModel
-from apps.models.starter import STARTER_SLUG, starter_declined
+from apps.models.starter import STARTER_SLUG, note_failure, starter_declined
 from apps.system.static_files import collect_static
 from mlxhub_site.settings import HubSettings
-from mlxhub_site.supervisor.instance import ProcessRecord, StartRefused, check_port, only_hub
+from mlxhub_site.supervisor.instance import ProcessRecord, StartRefused, bound_socket, only_hub
+from mlxhub_site.supervisor.logs import ProcessLog
+from mlxhub_site.supervisor.process import Report
 from mlxhub_site.supervisor.programs import hub_programs, page_url
 from mlxhub_site.supervisor.supervisor import Supervisor
+from mlxhub_site.upkeep.errors import UpkeepError
+from mlxhub_site.upkeep.schema import migrate
 
 Say = Callable[[str], None]
 
@@ -30,25 +35,28 @@ def up(hub: HubSettings, say: Say) -> None:
     with only_hub(run_dir, address=page_url(hub)):
         record = ProcessRecord(run_dir)
         record.end_orphans(say)
-        check_port(hub.host, hub.port)
-        if hub.is_open:
-            say(f"The hub has no login: whoever reaches {hub.host} can use it and read its chats.")
-        try:
-            _prepare(hub, say)
-        except OSError as error:
-            raise StartRefused(
-                f"The data folder {hub.data_dir} can't be made ready: {error}. Check that you can "
-                "write there and that its disk has room, then start again."
-            ) from error
-        supervisor = Supervisor(
-            hub_programs(hub),
-            logs_dir=hub.logs_dir,
-            report=lambda name, state, detail: say(f"{name:<8} {state:<9} {detail}".rstrip()),
-            started=record.add,
-            all_ready=lambda: say(f"Open {page_url(hub)}    (Ctrl-C stops the hub)"),
-        )
-        asyncio.run(supervisor.run())
+        with bound_socket(hub.host, hub.port) as listener:
+            _prepare_or_refuse(hub, say)
+            supervisor = Supervisor(
+                hub_programs(hub, listener),
+                logs_dir=hub.logs_dir,
+                report=_reporting(say, ProcessLog(hub.logs_dir / "hub.log")),
+                started=record.add,
+                all_ready=lambda: _open(hub, say),
+            )
+            asyncio.run(supervisor.run())
         record.clear()
+
+
+def _reporting(say: Say, log: ProcessLog) -> Report:
+    """To the terminal, and to a log of the supervisor's own."""
+
+    def report(name: str, state: str, detail: str) -> None:
+        line = f"{name:<8} {state:<9} {detail}".rstrip()
+        say(line)
+        log.feed(f"{line}\n".encode())
+
+    return report
 
 
 def _to_whoever_listens(say: Say) -> Say:
@@ -61,11 +69,45 @@ def _to_whoever_listens(say: Say) -> Say:
     return said
 
 
+def _open(hub: HubSettings, say: Say) -> None:
+    if hub.is_open and not (hub.serves_https or hub.trusted_proxies):
+        say("Passwords and chats travel unencrypted. MLXHUB_TLS_CERT and MLXHUB_TLS_KEY, or a")
+        say("proxy as in docs/exposing.md, encrypt them.")
+    if code_file().exists():
+        say(f"Make the owner's account at {page_url(hub)}/setup/ with the code")
+        say(f"    {code_file().read_text().strip()}")
+    say(f"Open {page_url(hub)}    (Ctrl-C stops the hub)")
+
+
+def _ready_for_its_owner() -> None:
+    """A code for the first owner where one is missing, and none where not."""
+    if owner_is_missing():
+        new_code()
+    else:
+        withdraw_code()
+
+
+def _prepare_or_refuse(hub: HubSettings, say: Say) -> None:
+    """Raises StartRefused."""
+    try:
+        _prepare(hub, say)
+    except UpkeepError as error:
+        raise StartRefused(str(error)) from error
+    except OSError as error:
+        raise StartRefused(
+            f"The data folder {hub.data_dir} can't be made ready: {error}. Check that you can "
+            "write there and that its disk has room, then start again."
+        ) from error
+
+
 def _prepare(hub: HubSettings, say: Say) -> None:
-    call_command("migrate", interactive=False, verbosity=0)
+    if (copy := migrate(hub)) is not None:
+        say(f"The database was brought up to this version. Its copy from before is {copy}")
     if not hub.debug:
         collect_static()
+    _ready_for_its_owner()
     landing.settle_all()
+    shutil.rmtree(hub.metrics_dir, ignore_errors=True)
     if hub.starter and _starter_is_due():
         _register_starter(say)
     # The supervisor itself has no more use for the database.
@@ -82,7 +124,12 @@ def _register_starter(say: Say) -> None:
     """Give a hub without a model its first one. In a process of its own: it needs MLX."""
     say("Registering the starter model")
     command = [sys.executable, "-m", "django", "register_starter"]
-    result = subprocess.run(command, check=False)  # noqa: S603 - our own command
+    result = subprocess.run(  # noqa: S603 - our own command
+        command, check=False, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
+    for line in result.stderr.splitlines():
+        say(line)
     if result.returncode:
+        note_failure(result.stderr.strip()[-500:] or f"exit code {result.returncode}.")
         say(f"The starter model was not registered (exit code {result.returncode}); see above.")
         say("The hub starts without it. `mlx-hub import FILE --name NAME` adds a model.")

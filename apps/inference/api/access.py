@@ -24,8 +24,20 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
 
+from apps.accounts.identity import (
+    ForwardedRequest,
+    Identity,
+    address_of,
+    identify,
+    nobody,
+    set_identity,
+)
+from apps.accounts.roles import Role
+from apps.accounts.rules import UNDECLARED, rule_for
+from apps.audit.actors import Actor, set_actor
 from apps.inference.api.boundary import API_APP_NAME, problem_response
 from apps.inference.api.errors import problem_of
 from apps.inference.api.lifetime import ends_with_request
@@ -46,6 +58,11 @@ INFERENCE_NAMESPACE = "openai"
 OPEN_ROUTES = frozenset({"openapi-json", "openapi-view", None})
 """What an API says about itself needs no key, nor does being told that there is nothing."""
 
+_NO_KEY = (
+    "This hub needs an API key. Send it as `Authorization: Bearer KEY` or as "
+    "`x-api-key: KEY`; its owner makes one with `mlx-hub keys create NAME`."
+)
+
 _VISIT = "mlxhub.visit"
 """In request.META, from process_view to the response."""
 
@@ -65,6 +82,7 @@ class Visit:
     def __init__(self, request: HttpRequest, *, inference: bool) -> None:
         self.tally = Tally()
         self.caller = OWNER
+        self.identity: Identity | None = None
         self.budgets = Budgets()
         self._request = request
         self._inference = inference
@@ -79,12 +97,16 @@ class Visit:
             if self._over:
                 return
             key = self._recognised()
+            self.identity = identity = self._identified(key)
+            if identity.role is None:
+                raise KeyMissing(_NO_KEY)
             if self._inference:
                 # Not before: a call without a valid key is nobody's, and would let
                 # anybody fill the disk with records.
                 self.tally.endpoint = _endpoint(self._request)
                 if settings.HUB.log_prompts:
                     self.tally.keep_text(self._body())
+            self._check_rule(identity)
             if key is None:
                 return
             self._key = key
@@ -135,12 +157,36 @@ class Visit:
         # Client libraries insist on a key, so people give "unused" or another server's.
         if text and (required or looks_like_key(text)):
             return recognise(text)
-        if required:
-            raise KeyMissing(
-                "This hub needs an API key. Send it as `Authorization: Bearer KEY` or as "
-                "`x-api-key: KEY`; its owner makes one with `mlx-hub keys create NAME`."
-            )
         return None
+
+    def _identified(self, key: ApiKey | None) -> Identity:
+        """Who calls: the key's account, or the owner or a session as for pages."""
+        if key is not None:
+            actor = Actor("key", key.name, key.user_id, address_of(self._request))
+            return Identity(key.role, actor)
+        try:
+            identity = identify(self._request)
+        except ForwardedRequest as error:
+            raise KeyMissing(str(error)) from error
+        if identity.actor.kind == "user" and not _sent_by_a_page(self._request):
+            raise ScopeMissing("The call has no valid CSRF token. Reload the page, or use a key.")
+        if identity.actor.kind == "owner" and settings.HUB.keys_required:
+            return nobody(self._request)
+        if identity.role is None and self._inference and not settings.HUB.keys_required:
+            # The owner said that models may be used without a key, from anywhere.
+            return Identity(Role.MEMBER, identity.actor)
+        return identity
+
+    def _check_rule(self, identity: Identity) -> None:
+        match = self._request.resolver_match
+        rule = rule_for(match) if match is not None else UNDECLARED
+        if rule.lets(identity.role, self._request.method):
+            return
+        needed = rule.needed(self._request.method)
+        raise ScopeMissing(
+            f"This takes the role {needed.label if needed else 'owner'}; the caller's is "
+            f"{identity.role.label if identity.role else 'none'}."
+        )
 
     def _check_scope(self, key: ApiKey) -> None:
         if self._inference and not key.may_infer:
@@ -193,6 +239,9 @@ class AccessMiddleware:
         except CallRefused as error:
             return _refusal(request, visit, error)
         set_caller(visit.caller)
+        if visit.identity is not None:
+            set_identity(request, visit.identity)
+            set_actor(visit.identity.actor)
         return None
 
 
@@ -241,6 +290,17 @@ def _tell_anthropic(response: HttpResponseBase, what: str, budget: Budget) -> No
     response[f"anthropic-ratelimit-{what}-limit"] = str(budget.limit)
     response[f"anthropic-ratelimit-{what}-remaining"] = str(budget.remaining)
     response[f"anthropic-ratelimit-{what}-reset"] = f"{full.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _sent_by_a_page(request: HttpRequest) -> bool:
+    """Whether a call with a session has its token: a session alone may be another page's doing."""
+    checked = CsrfViewMiddleware(_unused).process_view(request, _unused, (), {})
+    return checked is None
+
+
+def _unused(request: HttpRequest) -> HttpResponse:
+    """Not exempt from the check, as the API's views are, and never called."""
+    raise AssertionError
 
 
 def _given_key(request: HttpRequest) -> str:

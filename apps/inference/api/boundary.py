@@ -13,10 +13,13 @@ https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
@@ -100,7 +103,7 @@ def _is_api(request: HttpRequest) -> bool:
 
 def _foreign_host(request: HttpRequest) -> Problem | None:
     try:
-        request.get_host()
+        host = request.get_host()
     except DisallowedHost:
         return problem(
             403,
@@ -108,7 +111,31 @@ def _foreign_host(request: HttpRequest) -> Problem | None:
             "or bind it to another address with MLXHUB_HOST.",
             code="host_not_allowed",
         )
-    return None
+    if not settings.HUB.is_open or _may_be_called(split_domain_port(host)[0]):
+        return None
+    return problem(
+        403,
+        "The Host header names another machine. Call the hub by its network address, or add the "
+        "name to MLXHUB_ALLOWED_HOSTS and start the hub again.",
+        code="host_not_allowed",
+    )
+
+
+def _may_be_called(domain: str) -> bool:
+    """Whether ``domain`` is an address or a name of this machine.
+
+    A page's own name that was made to point here is never one of them.
+    """
+    if domain in settings.HUB.own_names:
+        return True
+    named = [each for each in settings.ALLOWED_HOSTS if each != "*"]
+    if validate_host(domain, named):
+        return True
+    try:
+        ip_address(domain.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _foreign_page(request: HttpRequest) -> Problem | None:

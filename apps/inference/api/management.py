@@ -1,4 +1,4 @@
-"""The management API: health, the prompt cache and what to keep warm, under /admin."""
+"""The management API: the prompt cache and what to keep warm, under /admin."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from ninja import Router, Status
 
-from apps.inference import health, services
+from apps.inference import services
 from apps.inference.api.errors import ErrorResponse
 from apps.inference.api.management_schemas import (
-    ComponentOut,
-    ComponentsOut,
-    EngineComponentOut,
-    EngineStatusOut,
     EvictionResult,
-    HealthOut,
     PromptCacheEntryOut,
     PromptCacheList,
     PromptCacheStats,
@@ -36,30 +31,6 @@ from apps.inference.tasks import queue_warming
 from apps.inference.warming import prompts_named, warm_request
 
 router = Router()
-
-
-@router.get(
-    "/health",
-    response={200: HealthOut, 503: HealthOut},
-    summary="Whether the hub works",
-    tags=["Health"],
-)
-def get_health(request: HttpRequest) -> Status[HealthOut]:
-    """Asks the database, the engine and the worker; 503 where no chat can be answered."""
-    report = health.report()
-    state = report.engine_status
-    components = ComponentsOut(
-        database=ComponentOut.model_validate(report.database),
-        engine=EngineComponentOut(
-            status=report.engine.status,
-            detail=report.engine.detail,
-            latency_ms=report.engine.latency_ms,
-            state=None if state is None else EngineStatusOut.model_validate(state),
-        ),
-        worker=ComponentOut.model_validate(report.worker),
-    )
-    answer = HealthOut(status=report.status, components=components)
-    return Status(503 if report.status == "down" else 200, answer)
 
 
 @router.get(

@@ -10,6 +10,7 @@ import threading
 
 from apps.inference.engine.config import EngineConfig
 from apps.models.runtime import accelerator
+from apps.observability.logs import configure
 
 logger = logging.getLogger("apps.inference.engine")
 
@@ -18,9 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m apps.inference.engine")
     parser.add_argument("--config", required=True, help="EngineConfig as JSON")
     config = EngineConfig.model_validate_json(parser.parse_args().config)
-    logging.basicConfig(
-        level=config.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    configure(process="engine", level=config.log_level, form=config.log_format)
     # Before anything imports MLX: on a CPU this decides which BLAS it finds.
     profile = accelerator.prepare()
     asyncio.run(_run(config, profile))

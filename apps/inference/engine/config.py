@@ -55,3 +55,4 @@ class EngineConfig(BaseModel):
     drain_seconds: float = 5.0
     """How long running answers may go on after the engine was told to stop."""
     log_level: str = "INFO"
+    log_format: Literal["text", "json"] = "text"

@@ -48,8 +48,8 @@ class Jobs:
             for job in jobs:
                 self.fail(job, fault.event())
         except Exception:
-            logger.exception("a request failed")
             for job in jobs:
+                logger.exception("a request failed", extra=job.call.ids)
                 self.fail(job, defect())
 
     def fail(self, job: Job, event: protocol.Failed) -> None:

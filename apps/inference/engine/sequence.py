@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -33,8 +33,12 @@ class Call:
     ``emit`` and ``cancelled`` may be used from any thread.
     """
 
-    def __init__(self, emit: Callable[[protocol.Event], None]) -> None:
+    def __init__(
+        self, emit: Callable[[protocol.Event], None], ids: Mapping[str, str] | None = None
+    ) -> None:
+        """``ids``: whose work it is, for the log."""
         self.emit = emit
+        self.ids = ids or {}
         self.asked_at = time.monotonic()
         self._cancelled = threading.Event()
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from apps.inference.engine import protocol
 from apps.inference.engine.core import Engine
 from apps.inference.engine.sequence import Call
+from apps.observability.ids import NAMES, marked
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +62,8 @@ async def _answer(
     try:
         request = await _read_request(reader, writer)
         if request is not None:
-            await _relay(engine, request, reader, writer)
+            with marked(**_known(request.ids)):
+                await _relay(engine, request, reader, writer)
     except ConnectionError:
         logger.debug("a caller left")
     finally:
@@ -103,7 +106,7 @@ async def _relay(
     def emit(event: protocol.Event) -> None:
         loop.call_soon_threadsafe(events.put_nowait, event)
 
-    call = Call(emit)
+    call = Call(emit, _known(request.ids))
     engine.submit(request, call)
     # The caller sends nothing more: whatever ends this read is its leaving.
     gone = asyncio.ensure_future(reader.read(1))
@@ -119,6 +122,10 @@ async def _relay(
             await gone
         call.cancel()
         engine.wake()
+
+
+def _known(ids: Mapping[str, str]) -> dict[str, str]:
+    return {name: ids[name] for name in NAMES if name in ids}
 
 
 def _from_snapshot(engine: Engine, request: protocol.Request) -> protocol.Event | None:

@@ -124,6 +124,17 @@ def delete_model(request: HttpRequest, slug: str) -> Status[None]:
     return Status(204, None)
 
 
+@router.get(
+    "/models/{str:slug}/adapters/{str:adapter_slug}/deletion",
+    response={200: DeletionOut, 404: ErrorResponse},
+    summary="What deleting an adapter would take along",
+)
+def preview_adapter_deletion(request: HttpRequest, slug: str, adapter_slug: str) -> DeletionOut:
+    """Consequences in words, and the bytes freed."""
+    model = model_named(slug)
+    return DeletionOut.of(deletion_of(model, adapter_named(model, adapter_slug)))
+
+
 @router.delete(
     "/models/{str:slug}/adapters/{str:adapter_slug}",
     response={204: None, (404, 409): ErrorResponse},

@@ -28,6 +28,7 @@ from apps.inference.engine.protocol import (
     ToolCallStart,
 )
 from apps.inference.usage.models import RequestRecord
+from apps.observability.instruments import BETWEEN_TOKENS, ERRORS, FIRST_TOKEN, count_answer
 
 CLIENT_LEFT = 499
 """nginx's status for a client that went before it was answered."""
@@ -56,6 +57,7 @@ class Tally:
     _pieces: dict[int, int] = field(default_factory=dict)
     _ends: dict[int, Done] = field(default_factory=dict)
     _first_piece_at: float | None = None
+    _piece_at: dict[int, float] = field(default_factory=dict)
     _request_text: str = ""
     _answer_text: list[str] | None = None
     _counted: int = 0
@@ -108,7 +110,7 @@ class Tally:
 
     def _hear(self, index: int, event: Event) -> None:
         if isinstance(event, _PIECES):
-            self._first_piece_at = self._first_piece_at or time.monotonic()
+            self._hear_piece(index)
             self._pieces[index] = self._pieces.get(index, 0) + 1
             if self._answer_text is not None and isinstance(event, Delta) and index == 0:
                 self._answer_text.append(event.text)
@@ -116,6 +118,15 @@ class Tally:
             self._prompts[index] = event
         elif isinstance(event, Done):
             self._ends[index] = event
+
+    def _hear_piece(self, index: int) -> None:
+        now = time.monotonic()
+        if self._first_piece_at is None:
+            self._first_piece_at = now
+            FIRST_TOKEN.labels("api").observe(now - self.began)
+        if (last := self._piece_at.get(index)) is not None:
+            BETWEEN_TOKENS.labels("api").observe(now - last)
+        self._piece_at[index] = now
 
     # --- what it comes to -----------------------------------------------------
 
@@ -140,8 +151,23 @@ class Tally:
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
 
+    @property
+    def cached_tokens(self) -> int:
+        return min((each.cached_tokens for each in self._prompts.values()), default=0)
+
+    def _count(self) -> None:
+        if self.error_code:
+            ERRORS.labels(self.error_code).inc()
+        count_answer(
+            "api",
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=self.cached_tokens,
+            completion_tokens=self.completion_tokens,
+        )
+
     def record(self, *, key_id: int | None) -> RequestRecord:
         """The record of the request, which has ended now; not saved yet."""
+        self._count()
         first = self._first_piece_at
         rates = [end.timings.tokens_per_second for end in self._ends.values()]
         return RequestRecord(
@@ -156,7 +182,7 @@ class Tally:
             streamed=self.streamed,
             client_left=self.client_left or self.status == CLIENT_LEFT,
             prompt_tokens=self.prompt_tokens,
-            cached_tokens=min((each.cached_tokens for each in self._prompts.values()), default=0),
+            cached_tokens=self.cached_tokens,
             completion_tokens=self.completion_tokens,
             time_to_first_token=None if first is None else first - self.began,
             tokens_per_second=sum(rates) or None,

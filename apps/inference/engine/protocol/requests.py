@@ -18,7 +18,14 @@ from apps.inference.engine.protocol.parts import (
 )
 
 
-class Generate(Wire):
+class Asked(Wire):
+    """Any request."""
+
+    ids: dict[str, str] = Field(default={}, max_length=8)
+    """Whose work it is, for the log: apps.observability.ids. The client fills it in."""
+
+
+class Generate(Asked):
     """Answer a conversation. Events: Loading*, Prompt, Prefill*, Delta*, Done."""
 
     op: Literal["generate"] = "generate"
@@ -58,7 +65,7 @@ class Generate(Wire):
         return self
 
 
-class Warm(Wire):
+class Warm(Asked):
     """Compute a system prompt's KV and keep it. Events: Loading*, Prompt, Prefill*, Warmed.
 
     It is batch work: it is taken up while no interactive request waits.
@@ -72,7 +79,7 @@ class Warm(Wire):
     """Whose KV it is to be; None: the model's own."""
 
 
-class Tokenize(Wire):
+class Tokenize(Asked):
     """The tokens of a text, or of a conversation as its model would read it. Events: Tokens."""
 
     op: Literal["tokenize"] = "tokenize"
@@ -91,7 +98,7 @@ class Tokenize(Wire):
         return self
 
 
-class Detokenize(Wire):
+class Detokenize(Asked):
     """The text of tokens. Events: Text."""
 
     op: Literal["detokenize"] = "detokenize"
@@ -99,7 +106,7 @@ class Detokenize(Wire):
     tokens: tuple[int, ...]
 
 
-class Embed(Wire):
+class Embed(Asked):
     """Vectors of texts, by an embedding model. Events: Loading*, Vectors*, Embedded."""
 
     op: Literal["embed"] = "embed"
@@ -116,33 +123,33 @@ class Embed(Wire):
     """Who is asking; callers take turns."""
 
 
-class LoadModel(Wire):
+class LoadModel(Asked):
     """Load a model's weights. Events: Loading*, ModelReady."""
 
     op: Literal["load"] = "load"
     model: ModelSpec
 
 
-class UnloadModel(Wire):
+class UnloadModel(Asked):
     """Free a model's weights and its live KV. Events: Ok."""
 
     op: Literal["unload"] = "unload"
     digest: str
 
 
-class GetStatus(Wire):
+class GetStatus(Asked):
     """What the engine is and does now. Events: Status."""
 
     op: Literal["status"] = "status"
 
 
-class ResetPeakMemory(Wire):
+class ResetPeakMemory(Asked):
     """Count ``Status.peak_memory_bytes`` from now on. Events: Ok."""
 
     op: Literal["memory.reset_peak"] = "memory.reset_peak"
 
 
-class HoldMemory(Wire):
+class HoldMemory(Asked):
     """Keep memory of the machine for work outside the engine, while the call is open.
 
     Events: Held, and then none until the engine ends.
@@ -154,26 +161,26 @@ class HoldMemory(Wire):
     bytes: int = Field(ge=0)
 
 
-class ListCache(Wire):
+class ListCache(Asked):
     """The prompt cache's entries, most recently used first. Events: CacheEntries."""
 
     op: Literal["cache.list"] = "cache.list"
 
 
-class GetCacheStats(Wire):
+class GetCacheStats(Asked):
     """Events: CacheStats."""
 
     op: Literal["cache.stats"] = "cache.stats"
 
 
-class EvictCache(Wire):
+class EvictCache(Asked):
     """Drop one entry, or all where ``entry_id`` is None, from memory and disk. Events: Evicted."""
 
     op: Literal["cache.evict"] = "cache.evict"
     entry_id: str | None = None
 
 
-class PinCache(Wire):
+class PinCache(Asked):
     """Keep an entry from eviction, or stop keeping it. Events: Ok."""
 
     op: Literal["cache.pin"] = "cache.pin"

@@ -147,7 +147,7 @@ def test_an_address_gets_the_path_it_lacks(text: str, url: str) -> None:
         "ftp://host/v1",
         "file:///etc/passwd",
         "http://",
-        "http://user:secret@host/v1",
+        "http://user:secret@host/v1",  # pragma: allowlist secret
         "http://host/v1?key=secret",
         "http://host:port/v1",
         "http://[::1/v1",

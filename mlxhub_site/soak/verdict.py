@@ -1,0 +1,95 @@
+"""What a soak's figures say, against stated limits.
+
+What a hub needs once (weights, caches that fill, compiled kernels) comes in the warm-up, the
+first third; the limits hold for the rest.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlxhub_site.soak.traffic import Tally
+from mlxhub_site.soak.watching import Watch, Watched
+
+WARM_UP = 1 / 3
+"""Share of the time whose figures do not count."""
+
+GROWTH_LIMIT = 1.0
+"""MiB a minute that a process may grow."""
+
+DRIFT_LIMIT = 1.5
+"""Median wait for the first word at the end, against after the warm-up."""
+
+SLACK = {"descriptors": 4, "threads": 2}
+"""How much more there may be at the end than after the warm-up: calls on their way."""
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One figure and its limit."""
+
+    name: str
+    value: float
+    limit: float
+    unit: str
+
+    @property
+    def holds(self) -> bool:
+        return self.value <= self.limit
+
+
+def findings(tallies: dict[str, Tally], watch: Watch) -> list[Finding]:
+    """Everything that has a limit."""
+    errors = sum(tally.errors for tally in tallies.values())
+    found = [
+        Finding("visits that failed", errors, 0, ""),
+        Finding("processes that ended", len(watch.lost), 0, ""),
+    ]
+    for name, process in watch.processes.items():
+        found.append(Finding(f"{name}: growth", growth(process), GROWTH_LIMIT, "MiB/min"))
+        for measure, slack in SLACK.items():
+            more = _more(getattr(process, measure))
+            found.append(Finding(f"{name}: more {measure} at the end", more, slack, ""))
+    waits = [wait for tally in tallies.values() for wait in tally.waits]
+    found.append(Finding("first words, end / after warm-up", drift(waits), DRIFT_LIMIT, ""))
+    return found
+
+
+def growth(process: Watched) -> float:
+    """MiB a minute by which its memory grows after the warm-up, by least squares."""
+    first = int(len(process.at) * WARM_UP)
+    at, rss = process.at[first:], process.rss[first:]
+    if len(at) < 3:
+        return 0.0
+    slope, _ = statistics.linear_regression(at, rss)
+    return slope * 60 / _MIB
+
+
+def disk_growth(watch: Watch) -> float:
+    """MiB a minute by which the hub's folder grows after the warm-up; it has no limit."""
+    rest = watch.disk[int(len(watch.disk) * WARM_UP) :]
+    if len(rest) < 3:
+        return 0.0
+    slope, _ = statistics.linear_regression(*zip(*rest, strict=True))
+    return float(slope) * 60 / _MIB
+
+
+def drift(waits: Sequence[tuple[float, float]]) -> float:
+    """Median wait of the last third against the middle one; 1 where there are too few."""
+    ordered = [seconds for _, seconds in sorted(waits)]
+    third = len(ordered) // 3
+    if third < 5:
+        return 1.0
+    return statistics.median(ordered[-third:]) / statistics.median(ordered[third : 2 * third])
+
+
+def _more(series: Sequence[int]) -> float:
+    """How much the last third's median is above the middle third's."""
+    third = len(series) // 3
+    if third < 2:
+        return 0.0
+    return statistics.median(series[-third:]) - statistics.median(series[third : 2 * third])
