@@ -9,23 +9,18 @@ from django.http import HttpRequest
 from ninja import Body, Query, Router, Status
 
 from apps.datasets import services
+from apps.datasets.authors import author_of
 from apps.datasets.errors import DatasetNotFound
-from apps.datasets.formats.checks import Problem
-from apps.datasets.formats.personal import Personal
-from apps.datasets.formats.store.reading import Wanted
 from apps.datasets.models import Dataset, DatasetJob
+from apps.datasets.orders import Change
 from apps.datasets.schemas import (
-    Change,
     DatasetDetail,
     DatasetFault,
+    DatasetJobList,
     DatasetJobOut,
     DatasetList,
     DatasetOut,
     ImportOrder,
-    PersonalName,
-    ProblemName,
-    RowList,
-    SplitName,
     VersionOut,
 )
 from apps.jobs import control
@@ -52,7 +47,7 @@ def list_datasets(
 def import_dataset(request: HttpRequest, payload: ImportOrder) -> Status[DatasetJobOut]:
     """Queues the import of a file or folder that lies on the hub's machine."""
     path = Path(payload.path).expanduser()
-    job = services.order_import(path=path, name=payload.name)
+    job = services.order_import(path=path, name=payload.name, by=author_of(request))
     return Status(202, DatasetJobOut.of(job))
 
 
@@ -82,33 +77,6 @@ def delete_dataset(request: HttpRequest, slug: str) -> Status[None]:
 
 
 @router.get(
-    "/datasets/{str:slug}/rows",
-    response={200: RowList, 404: DatasetFault},
-    summary="Rows of a version",
-)
-def list_rows(
-    request: HttpRequest,
-    slug: str,
-    version: Number = None,
-    q: Annotated[str, Query(max_length=200, description="Words in the row.")] = "",
-    problem: ProblemName | None = None,
-    personal: PersonalName | None = None,
-    split: SplitName | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    offset: Offset = 0,
-) -> RowList:
-    """In their order. With `q`, `offset` is the row that the search begins at."""
-    wanted = Wanted(
-        words=q.strip(),
-        problem=Problem[problem] if problem else Problem(0),
-        personal=Personal[personal] if personal else Personal(0),
-        split=split or "",
-    )
-    files = Dataset.objects.named(slug).version(version).files
-    return RowList.of(files.page(wanted, offset=offset, limit=limit))
-
-
-@router.get(
     "/datasets/{str:slug}/statistics",
     response={200: dict[str, Any], 404: DatasetFault},
     summary="Statistics of a version",
@@ -129,8 +97,27 @@ def change_dataset(
 ) -> Status[DatasetJobOut]:
     """Queues a job that makes a new version; the old one stays as it is."""
     base = Dataset.objects.named(slug).version(version)
-    job = services.order(version=base, kind=payload.kind, plan=payload.plan())
+    by = author_of(request)
+    job = services.order(version=base, kind=payload.kind, plan=payload.plan(), by=by)
     return Status(202, DatasetJobOut.of(job))
+
+
+@router.get(
+    "/datasets/{str:slug}/jobs",
+    response={200: DatasetJobList, 404: DatasetFault},
+    summary="Jobs on a dataset",
+    tags=["Dataset jobs"],
+)
+def list_dataset_jobs(
+    request: HttpRequest,
+    slug: str,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    offset: Offset = 0,
+) -> DatasetJobList:
+    """The newest first."""
+    jobs = DatasetJob.objects.of(Dataset.objects.named(slug)).select_related("dataset", "result")
+    page = jobs[offset : offset + limit]
+    return DatasetJobList(jobs=[DatasetJobOut.of(each) for each in page], total=jobs.count())
 
 
 @router.get(

@@ -10,10 +10,12 @@ import numpy as np
 import polars as pl
 
 from apps.datasets.errors import BadDataOrder
-from apps.datasets.formats.checks import Problem
-from apps.datasets.formats.mapping import Mapping, as_text, field_of
+from apps.datasets.formats.fields import as_text, field_of
+from apps.datasets.formats.mapping import Mapping
 from apps.datasets.formats.personal import Personal, masked
+from apps.datasets.formats.selection import Selection
 from apps.datasets.formats.splits import Shares, assign
+from apps.datasets.formats.store.beside import write_column
 from apps.datasets.formats.store.writing import RowWriter, write_selection
 from apps.datasets.landing import land, staged
 from apps.datasets.mapping_work import write_mapped
@@ -27,25 +29,22 @@ def apply_mapping(job: DatasetJob, report: Report) -> DatasetVersion:
     """Raises BadMapping, BadDataOrder."""
     mapping = Mapping.of_json(job.plan["mapping"])
     return write_mapped(
-        base_of(job), mapping, change=f"Mapped to {mapping.target}", report=_plain(report)
+        base_of(job), mapping, change=f"Mapped to {mapping.target}", report=_plain(report), job=job
     )
 
 
 def drop_rows(job: DatasetJob, report: Report) -> DatasetVersion:
-    """Leave out rows by number, or by what is wrong with them or personal in them."""
+    """Leave out the rows that the order's selection takes. Raises BadDataOrder, BadMapping."""
     base = base_of(job)
+    selection = Selection.of_json(job.plan)
+    chosen = selection.numbers(base.files)
     index = base.files.index()
-    problems, personal = job.plan.get("problems", 0), job.plan.get("personal", 0)
-    dropped = (pl.col("problems") & problems != 0) | (pl.col("personal") & personal != 0)
-    if numbers := job.plan.get("rows"):
-        dropped |= pl.col("number").is_in(numbers)
-    kept = index.filter(~dropped)
+    kept = index.filter(~pl.col("number").is_in(chosen))
     count = index.height - kept.height
     if not count:
         raise BadDataOrder("No row is like that, so the version stays as it is.")
-    why = _in_words(problems, personal)
-    change = f"Removed {count:,} row{'s' if count != 1 else ''}{why}"
-    return _selected(base, kept, change, report)
+    change = f"Removed {count:,} row{'s' if count != 1 else ''}{selection.in_words()}"
+    return _selected(job, kept, change, report)
 
 
 def split_rows(job: DatasetJob, report: Report) -> DatasetVersion:
@@ -65,7 +64,7 @@ def split_rows(job: DatasetJob, report: Report) -> DatasetVersion:
     change = f"Split {1 - shares.valid - shares.test:.0%}/{shares.valid:.0%}"
     change += f"/{shares.test:.0%}" if shares.test else ""
     chosen = index.with_columns(pl.Series("split", splits))
-    return _selected(base, chosen, f"{change}{how}, seed {plan['seed']}", report)
+    return _selected(job, chosen, f"{change}{how}, seed {plan['seed']}", report)
 
 
 def sample_rows(job: DatasetJob, report: Report) -> DatasetVersion:
@@ -78,18 +77,22 @@ def sample_rows(job: DatasetJob, report: Report) -> DatasetVersion:
     change = f"Shuffled, seed {plan['seed']}"
     if count < train.height:
         change = f"Sample of {count:,} training rows, seed {plan['seed']}"
-    return _selected(base, pl.concat([train[order], others]), change, report)
+    return _selected(job, pl.concat([train[order], others]), change, report)
 
 
 def mask_rows(job: DatasetJob, report: Report) -> DatasetVersion:
-    """Put a word for its kind in place of personal data."""
+    """Put a word for its kind in place of personal data; in the rows that are named, or in all."""
     kinds = Personal(job.plan["personal"])
+    only = set(job.plan.get("rows", ()))
 
     def mask(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        for row in rows:
-            yield masked(row, kinds)
+        for number, row in enumerate(rows):
+            yield masked(row, kinds) if not only or number in only else row
 
-    return _rewritten(base_of(job), mask, f"Masked{_in_words(0, int(kinds))}", report)
+    change = f"Masked{Selection(personal=kinds).in_words()}"
+    if only:
+        change += f" in {len(only):,} row{'s' if len(only) != 1 else ''}"
+    return _rewritten(job, mask, change, report)
 
 
 def edit_rows(job: DatasetJob, report: Report) -> DatasetVersion:
@@ -106,8 +109,8 @@ def edit_rows(job: DatasetJob, report: Report) -> DatasetVersion:
 
     parts = [f"Edited {len(changed):,} rows"] if len(changed) > 1 else []
     parts += [f"Edited row {next(iter(changed)) + 1:,}"] if len(changed) == 1 else []
-    parts += [f"Added {len(added):,} rows"] if added else []
-    return _rewritten(base, edit, ", ".join(parts), report, added=added)
+    parts += [f"Added {len(added):,} row{'s' if len(added) != 1 else ''}"] if added else []
+    return _rewritten(job, edit, ", ".join(parts), report, added=added)
 
 
 def merge_rows(job: DatasetJob, report: Report) -> DatasetVersion:
@@ -124,16 +127,21 @@ def merge_rows(job: DatasetJob, report: Report) -> DatasetVersion:
             written = writer.close()
         change = f"Merged with {other}"
         return land(
-            folder, written, dataset=base.dataset, kind=base.kind, change=change, parent=base
+            folder,
+            written,
+            dataset=base.dataset,
+            kind=base.kind,
+            change=change,
+            parent=base,
+            job=job,
         )
 
 
 _TRAINED = pl.col("split") == 0
 
 
-def _selected(
-    base: DatasetVersion, chosen: pl.DataFrame, change: str, report: Report
-) -> DatasetVersion:
+def _selected(job: DatasetJob, chosen: pl.DataFrame, change: str, report: Report) -> DatasetVersion:
+    base = base_of(job)
     with staged(base.nbytes) as folder:
         written = write_selection(
             base.files,
@@ -143,6 +151,9 @@ def _selected(
             mapped=base.is_mapped,
             tell=lambda fraction: report("writing rows", fraction),
         )
+        if "language" in chosen.columns:
+            codes = chosen.sort("split", maintain_order=True).get_column("language")
+            write_column("language", codes.to_list(), folder, folder)
         return land(
             folder,
             written,
@@ -151,17 +162,19 @@ def _selected(
             change=change,
             parent=base,
             facts=_carried(base),
+            job=job,
         )
 
 
 def _rewritten(
-    base: DatasetVersion,
+    job: DatasetJob,
     edit: Callable[[Iterator[dict[str, Any]]], Iterator[dict[str, Any]]],
     change: str,
     report: Report,
     *,
     added: list[dict[str, Any]] | None = None,
 ) -> DatasetVersion:
+    base = base_of(job)
     splits = base.files.index().get_column("split").to_numpy()
     with staged(base.nbytes) as folder:
         with RowWriter(folder, mapped=base.is_mapped) as writer:
@@ -180,6 +193,7 @@ def _rewritten(
             change=change,
             parent=base,
             facts=_carried(base),
+            job=job,
         )
 
 
@@ -220,17 +234,6 @@ def base_of(job: DatasetJob) -> DatasetVersion:
     if job.base is None:
         raise BadDataOrder("The version that it was to work on is deleted.")
     return job.base
-
-
-def _in_words(problems: int, personal: int) -> str:
-    """The kinds of an order, as in ": duplicate, empty"."""
-    names = [bit.name for bit in (*Problem, *Personal) if bit & _mask_for(bit, problems, personal)]
-    said = [name.lower().replace("_", " ") for name in names if name]
-    return f": {', '.join(said)}" if said else ""
-
-
-def _mask_for(bit: Problem | Personal, problems: int, personal: int) -> int:
-    return problems if isinstance(bit, Problem) else personal
 
 
 def _plain(report: Report) -> Callable[[str, float], None]:

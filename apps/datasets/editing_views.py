@@ -13,11 +13,21 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.datasets import services
+from apps.datasets.authors import author_of
 from apps.datasets.errors import DatasetError
+from apps.datasets.formats.conditions import OPERATORS
 from apps.datasets.formats.errors import FormatError
-from apps.datasets.forms import BitsForm, MergeForm, RowForm, SampleForm, SplitForm, TokensForm
-from apps.datasets.mapping_page import page_of, previews, records
-from apps.datasets.models import Dataset, DatasetJob, DatasetVersion
+from apps.datasets.forms import (
+    MaskForm,
+    MergeForm,
+    RowForm,
+    SampleForm,
+    SelectionForm,
+    SplitForm,
+    TokensForm,
+)
+from apps.datasets.mapping_page import page_of, preview_of, records
+from apps.datasets.models import DatasetJob, DatasetVersion
 from apps.datasets.shown import labels_of, parts_of
 from apps.datasets.views import HtmxHttpRequest, dataset_of, frame, version_of
 
@@ -32,16 +42,14 @@ def mapping(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     if version is None:
         raise Http404
     page = page_of(version, request.POST if request.method == "POST" else request.GET)
-    rows, problem = previews(version, page.mapping)
-    if request.method == "POST" and not problem:
-        plan = {"mapping": page.mapping.as_json()}
-        return _ordered(request, dataset, lambda: services.order(
-            version=version, kind=_Kind.MAP, plan=plan
-        ))  # fmt: skip
+    preview = preview_of(version, page)
+    if request.method == "POST" and preview.mapping is not None:
+        plan = {"mapping": preview.mapping.as_json()}
+        return _ordered(request, version, _Kind.MAP, plan)
     context = frame(dataset, version, "map") | {
         "page": page,
-        "previews": rows,
-        "problem": problem,
+        "preview": preview,
+        "operators": OPERATORS.items(),
         "records": [_cells(record, page.columns) for record in records(version)],
     }
     template = "data/map.html#form" if request.htmx else "data/map.html"
@@ -55,7 +63,7 @@ def change(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
     version = version_of(dataset, request)
     if version is None or kind not in _CHANGES:
         raise Http404
-    form = _CHANGES[kind](request, dataset)
+    form = _CHANGES[kind](request, version)
     if form is None:
         plan: dict[str, Any] = {}
     elif not form.is_valid():
@@ -65,7 +73,7 @@ def change(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
         return redirect(dataset)
     else:
         plan = _plan(form)
-    return _ordered(request, dataset, lambda: services.order(version=version, kind=kind, plan=plan))
+    return _ordered(request, version, kind, plan)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -82,9 +90,7 @@ def row(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     )
     if request.method == "POST" and form.is_valid():
         plan = {"changed": {str(number): form.cleaned_data["row"]}}
-        return _ordered(
-            request, dataset, lambda: services.order(version=version, kind=_Kind.EDIT, plan=plan)
-        )
+        return _ordered(request, version, _Kind.EDIT, plan)
     context = frame(dataset, version, "rows") | {
         "row": stored,
         "number": number,
@@ -106,28 +112,25 @@ def delete_row(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     version = version_of(dataset, request)
     if version is None or number >= version.rows:
         raise Http404
-    return _ordered(
-        request,
-        dataset,
-        lambda: services.order(version=version, kind=_Kind.DROP, plan={"rows": [number]}),
-    )
+    return _ordered(request, version, _Kind.DROP, {"rows": [number]})
 
 
-_CHANGES: dict[str, Callable[[HttpRequest, Dataset], Form | None]] = {
-    _Kind.DROP: lambda request, dataset: BitsForm(request.POST),
-    _Kind.MASK: lambda request, dataset: BitsForm(request.POST),
-    _Kind.SPLIT: lambda request, dataset: SplitForm(request.POST),
-    _Kind.SAMPLE: lambda request, dataset: SampleForm(request.POST),
-    _Kind.MERGE: lambda request, dataset: MergeForm(request.POST, dataset=dataset),
-    _Kind.TOKENS: lambda request, dataset: TokensForm(request.POST),
-    _Kind.NEAR: lambda request, dataset: None,
+_CHANGES: dict[str, Callable[[HttpRequest, DatasetVersion], Form | None]] = {
+    _Kind.DROP: lambda request, version: SelectionForm(request.POST, rows=version.rows),
+    _Kind.MASK: lambda request, version: MaskForm(request.POST, rows=version.rows),
+    _Kind.SPLIT: lambda request, version: SplitForm(request.POST),
+    _Kind.SAMPLE: lambda request, version: SampleForm(request.POST),
+    _Kind.MERGE: lambda request, version: MergeForm(request.POST, dataset=version.dataset),
+    _Kind.TOKENS: lambda request, version: TokensForm(request.POST),
+    _Kind.NEAR: lambda request, version: None,
+    _Kind.LANGUAGES: lambda request, version: None,
 }
 """The form of each change that has an address."""
 
 
 def _plan(form: Form) -> dict[str, Any]:
     match form:
-        case BitsForm() | SplitForm():
+        case SelectionForm() | SplitForm():
             return form.plan()
         case MergeForm():
             return {"other": form.cleaned_data["other"].head_id}
@@ -139,11 +142,12 @@ def _plan(form: Form) -> dict[str, Any]:
 
 
 def _ordered(
-    request: HttpRequest, dataset: Dataset, order: Callable[[], DatasetJob]
+    request: HttpRequest, version: DatasetVersion, kind: str, plan: dict[str, Any]
 ) -> HttpResponse:
     """The page where the job is followed, or told why there is none."""
+    dataset = version.dataset
     try:
-        job = order()
+        job = services.order(version=version, kind=kind, plan=plan, by=author_of(request))
     except (DatasetError, FormatError) as error:
         messages.error(request, str(error))
         return redirect(dataset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from apps.datasets.editing import base_of
 from apps.datasets.errors import BadDataOrder
 from apps.datasets.formats.checks import texts_of
 from apps.datasets.formats.errors import NoTokens
+from apps.datasets.formats.languages import Languages
 from apps.datasets.formats.near import BINS, near_duplicates, signature
-from apps.datasets.formats.store.reading import NEAR
-from apps.datasets.formats.tokens import lengths_of, load_tokenizer
+from apps.datasets.formats.store.beside import NEAR, write_column
+from apps.datasets.formats.tokens import learnt_rows, lengths_of, load_tokenizer
+from apps.datasets.landing import staged
 from apps.datasets.models import DatasetJob
 from apps.jobs.conduct import Report
 from apps.models.models import LocalModel
@@ -27,8 +29,8 @@ _SAMPLES = 10
 def find_near_duplicates(job: DatasetJob, report: Report) -> None:
     """Flag rows that are nearly equal to an earlier one, beside the version's rows."""
     base = base_of(job)
-    with tempfile.NamedTemporaryFile(dir=base.folder.parent, prefix=".signatures-") as file:
-        signatures = np.memmap(file, np.uint32, "w+", shape=(base.rows, BINS))
+    with staged(base.rows * BINS * 4) as folder:
+        signatures = np.memmap(folder / "signatures", np.uint32, "w+", shape=(base.rows, BINS))
         for number, row in enumerate(base.files.values()):
             signatures[number] = signature("\n".join(texts_of(row)))
             if number % _TELL_EVERY == 0:
@@ -36,9 +38,8 @@ def find_near_duplicates(job: DatasetJob, report: Report) -> None:
         found = near_duplicates(
             signatures, tell=lambda fraction: report("comparing rows", 0.8 + 0.2 * fraction)
         )
-    new = base.folder / f".{NEAR}.new"
-    found.write_parquet(new)
-    new.rename(base.folder / NEAR)
+        found.write_parquet(folder / NEAR)
+        (folder / NEAR).rename(base.folder / NEAR)
     job.figures = {
         "rows": found.height,
         "samples": found.sort("similarity", descending=True).head(_SAMPLES).to_dicts(),
@@ -46,21 +47,44 @@ def find_near_duplicates(job: DatasetJob, report: Report) -> None:
 
 
 def count_tokens(job: DatasetJob, report: Report) -> None:
-    """Token lengths of every row with a model's tokenizer. Raises BadDataOrder, NoTokens."""
+    """Token lengths of every row with a model's tokenizer; of a pair, of its longer answer.
+
+    Raises BadDataOrder, NoTokens.
+    """
     base, plan = base_of(job), job.plan
     model = LocalModel.objects.filter(pk=plan["model"]).first()
     if model is None:
         raise BadDataOrder("The model is deleted. Choose another one.")
     report("reading the tokenizer", 0.0)
     tokenizer = load_tokenizer(Path(model.path))
-    counts: list[int] = []
+    counts: list[int | None] = []
     failures: list[dict[str, Any]] = []
     for number, row in enumerate(base.files.values()):
         try:
-            counts.append(len(tokenizer.process(row, mask_prompt=False)[0]))
+            sides = learnt_rows(row).values()
+            counts.append(max(len(tokenizer.process(each, mask_prompt=False)[0]) for each in sides))
         except NoTokens as error:
+            counts.append(None)
             failures.append({"row": number, "why": str(error)})
         if number % _TELL_EVERY == 0:
             report(f"row {number:,} of {base.rows:,}", number / base.rows)
-    lengths = lengths_of(counts, failed=len(failures), limit=plan["limit"])
+    with staged() as folder:
+        write_column("tokens", counts, folder, base.folder)
+    known = [count for count in counts if count is not None]
+    lengths = lengths_of(known, failed=len(failures), limit=plan["limit"])
     job.figures = asdict(lengths) | {"model": model.name, "failures": failures[:_SAMPLES]}
+
+
+def tell_languages(job: DatasetJob, report: Report) -> None:
+    """The language of every row's answer, beside the version's rows."""
+    base = base_of(job)
+    report("reading the model of languages", 0.0)
+    languages = Languages()
+    codes: list[str] = []
+    for number, row in enumerate(base.files.values()):
+        codes.append(languages.of_row(row))
+        if number % _TELL_EVERY == 0:
+            report(f"row {number:,} of {base.rows:,}", number / base.rows)
+    with staged() as folder:
+        write_column("language", codes, folder, base.folder)
+    job.figures = {"languages": dict(Counter(codes).most_common())}

@@ -9,9 +9,13 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
 
 from apps.datasets.formats.checks import DESCRIPTIONS, Problem
-from apps.datasets.formats.personal import LABELS, Personal
+from apps.datasets.formats.conditions import Condition
+from apps.datasets.formats.errors import BadMapping
+from apps.datasets.formats.languages import CODE
+from apps.datasets.formats.personal import EVERY, LABELS, Personal
 from apps.datasets.formats.reading.source import SUFFIXES
 from apps.datasets.models import Dataset
 from apps.models.models import LocalModel
@@ -19,6 +23,8 @@ from apps.models.models import LocalModel
 PASTED_CHARACTERS = 5_000_000
 MAX_SEED = 2**31 - 1
 DEFAULT_LIMIT = 2048
+MAX_SELECTED = 1_000
+"""Rows that one form may name; a table shows 50."""
 
 _PLAIN = {"autocomplete": "off", "spellcheck": "false"}
 
@@ -107,9 +113,10 @@ class SampleForm(forms.Form):
     seed = forms.IntegerField(label="Seed", min_value=0, max_value=MAX_SEED, initial=0)
 
 
-class BitsForm(forms.Form):
-    """Kinds of problems and of personal data, by their names."""
+class SelectionForm(forms.Form):
+    """Rows that are chosen together: by their numbers, or by what is so about them."""
 
+    row = forms.TypedMultipleChoiceField(required=False, coerce=int)
     problem = forms.MultipleChoiceField(
         required=False,
         choices=[(bit.name, said.label) for bit, said in DESCRIPTIONS.items()],
@@ -117,20 +124,59 @@ class BitsForm(forms.Form):
     personal = forms.MultipleChoiceField(
         required=False, choices=[(bit.name, label) for bit, label in LABELS.items()]
     )
+    language = forms.MultipleChoiceField(required=False)
+    longer_than = forms.IntegerField(required=False, min_value=1, max_value=10**7)
+    where = forms.CharField(label="Condition", required=False, max_length=500)
+
+    def __init__(self, *args: Any, rows: int, **kwargs: Any) -> None:
+        """``rows``: how many the version has."""
+        super().__init__(*args, **kwargs)
+        given: QueryDict = self.data  # type: ignore[assignment]
+        self._allow(
+            "row", [each for each in given.getlist("row")[:MAX_SELECTED] if _below(each, rows)]
+        )
+        self._allow("language", list(filter(CODE.fullmatch, given.getlist("language"))))
+
+    def _allow(self, field: str, values: list[str]) -> None:
+        self.fields[field].choices = [(each, each) for each in values]  # type: ignore[attr-defined]
+
+    def clean_where(self) -> list[list[str]]:
+        text = self.cleaned_data["where"]
+        try:
+            return [Condition.of_text(text).as_json()] if text else []
+        except BadMapping as error:
+            raise ValidationError(str(error)) from error
 
     def clean(self) -> dict[str, Any]:
         cleaned = self.cleaned_data
-        if not cleaned.get("problem") and not cleaned.get("personal"):
-            raise ValidationError("Choose at least one kind.")
+        if not any(cleaned.values()):
+            raise ValidationError("Choose at least one kind, or a row.")
         return cleaned
 
-    def plan(self) -> dict[str, int]:
-        """The order, as bits."""
+    def plan(self) -> dict[str, Any]:
+        """The order, as formats.selection.Selection takes it."""
         values = self.cleaned_data
         return {
+            "rows": values["row"],
             "problems": sum(int(Problem[name]) for name in values["problem"]),
             "personal": sum(int(Personal[name]) for name in values["personal"]),
+            "languages": values["language"],
+            "longer_than": values["longer_than"] or 0,
+            "where": values["where"],
         }
+
+
+def _below(text: str, rows: int) -> bool:
+    return text.isdecimal() and len(text) < 12 and int(text) < rows
+
+
+class MaskForm(SelectionForm):
+    """Kinds of personal data to mask, everywhere or in the rows that are named."""
+
+    def plan(self) -> dict[str, Any]:
+        """The order; of named rows every kind."""
+        plan = super().plan()
+        return {"rows": plan["rows"], "personal": plan["personal"] or int(EVERY)}
 
 
 class RowForm(forms.Form):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.datasets import services, uploads
+from apps.datasets.authors import author_of
 from apps.datasets.errors import DatasetError
 from apps.datasets.formats.reading.source import SUFFIXES
 from apps.datasets.forms import ImportForm, PasteForm, UploadForm
@@ -33,7 +35,7 @@ def start(request: HttpRequest) -> HttpResponse:
     form = ImportForm(request.POST)
     if form.is_valid():
         try:
-            job = services.order_import(**form.cleaned_data)
+            job = services.order_import(**form.cleaned_data, by=author_of(request))
         except DatasetError as error:
             form.add_error("name", str(error))
         else:
@@ -49,7 +51,7 @@ def paste(request: HttpRequest) -> HttpResponse:
         values = form.cleaned_data
         try:
             path = uploads.pasted(values["text"], values["format"])
-            job = _ordered(path, values["paste_name"])
+            job = _ordered(path, values["paste_name"], author_of(request))
         except UploadRefused as error:
             form.add_error("text", str(error))
         except DatasetError as error:
@@ -77,16 +79,19 @@ def begin_upload(request: HttpRequest) -> JsonResponse:
 def upload_piece(request: HttpRequest, token: str) -> JsonResponse:
     """Takes the piece at ``?offset=``; the last one queues the import.
 
-    The answer names the offset that is wanted next, also where a browser lost an answer.
+    The answer names the offset that is wanted next, also where a browser lost an answer: the
+    import is ordered once, by whichever request first finds the file whole.
     """
     try:
         upload = uploads.PLACE.resume(token)
-        uploads.PLACE.append(upload, *pieces.piece_of(request))
-        if upload.is_whole:
-            job = _ordered(upload.path, uploads.dataset_name(upload))
+        job = services.import_of(upload.path)
+        if job is None:
+            with suppress(WrongPlace):  # the browser learns where the file ends
+                uploads.PLACE.append(upload, *pieces.piece_of(request))
+            if upload.is_whole:
+                job = _ordered(upload.path, uploads.dataset_name(upload), author_of(request))
+        if job is not None:
             return JsonResponse({"received": upload.size, "done": job.dataset.get_absolute_url()})
-    except WrongPlace as error:
-        return JsonResponse({"received": error.received})
     except (UploadRefused, DatasetError) as error:
         return _refusal(str(error))
     return JsonResponse({"received": upload.received})
@@ -103,10 +108,10 @@ def _page(
     return render(request, "data/import.html", context)
 
 
-def _ordered(path: Path, name: str) -> DatasetJob:
+def _ordered(path: Path, name: str, by: str) -> DatasetJob:
     """A queued import of a file of the hub's own. Raises DatasetError; then the file is gone."""
     try:
-        return services.order_import(path=path, name=name, uploaded=True)
+        return services.order_import(path=path, name=name, uploaded=True, by=by)
     except DatasetError:
         pieces.drop(path)
         raise

@@ -11,16 +11,23 @@ from typing import Any
 from apps.datasets.errors import BadDataOrder
 from apps.datasets.formats.kinds import SAMPLED, UNKNOWN, Kind, recognise
 from apps.datasets.formats.limits import MAX_COLUMNS
+from apps.datasets.formats.mapping import Mapping
+from apps.datasets.formats.named_splits import splits_of_files
 from apps.datasets.formats.reading.records import FAULTS, Fault, Read, Record, Unreadable
-from apps.datasets.formats.reading.source import read_source
+from apps.datasets.formats.reading.source import names_in, read_source
+from apps.datasets.formats.store.index import SPLITS
 from apps.datasets.formats.store.writing import RowWriter, Written
 from apps.datasets.landing import land, staged
 from apps.datasets.mapping_work import write_mapped
 from apps.datasets.models import DatasetJob, DatasetVersion
 from apps.jobs.conduct import JobEnds, Report
+from apps.jobs.models import JobState
 from apps.uploads.pieces import drop
 
 _TELL_EVERY = 1_000
+_GIVEN = "given"
+"""Name of a kind that was not recognised but told."""
+
 _SAMPLES = 20
 """Unreadable places that are kept of each fault."""
 
@@ -30,8 +37,10 @@ def import_source(job: DatasetJob, report: Report) -> DatasetVersion:
     path = Path(job.plan["path"])
     try:
         version = _imported(job, path, report)
-    except JobEnds:
-        raise  # a job that is to go on later still needs its file
+    except JobEnds as end:
+        if end.state == JobState.CANCELLED:
+            _drop(job)  # one that is to go on later still needs its file
+        raise
     except BaseException:
         _drop(job)
         raise
@@ -40,41 +49,68 @@ def import_source(job: DatasetJob, report: Report) -> DatasetVersion:
 
 
 def _imported(job: DatasetJob, path: Path, report: Report) -> DatasetVersion:
-    size = _size_of(path)
-    with staged(size) as folder:
-        tally = _Tally()
-        written, kind = _write_records(path, folder, tally, report)
-        columns = land(
-            folder,
-            written,
-            dataset=job.dataset,
-            kind=DatasetVersion.Kind.UNMAPPED,
-            change=f"Imported from {job.plan['label']}"[:300],
-            facts=tally.as_json() | {"recognised": kind.label, "mapping": kind.mapping.as_json()},
-        )
-    if kind is UNKNOWN:
+    # One whose process was killed goes on from what it had landed.
+    columns = job.result or _columns(job, path, report)
+    if columns.is_mapped or columns.facts["recognised"] == UNKNOWN.label:
         return columns
     return write_mapped(
         columns,
-        kind.mapping,
-        change=f"Recognised as {kind.label}",
+        Mapping.of_json(columns.facts["mapping"]),
+        change=_said(job, columns),
         report=lambda doing, fraction: report(doing, 0.5 + fraction / 2),
+        job=job,
     )
 
 
-def _write_records(path: Path, folder: Path, tally: _Tally, report: Report) -> tuple[Written, Kind]:
+def _columns(job: DatasetJob, path: Path, report: Report) -> DatasetVersion:
+    with staged(_size_of(path)) as folder:
+        tally = _Tally()
+        written, kind = _write_records(job, path, folder, tally, report)
+        return land(
+            folder,
+            written,
+            dataset=job.dataset,
+            job=job,
+            kind=DatasetVersion.Kind.UNMAPPED,
+            change=f"Imported from {job.plan['label']}"[:300],
+            facts=tally.as_json()
+            | {
+                "recognised": kind.label,
+                "mapping": kind.mapping.as_json(),
+                "origin": job.plan.get("origin", {}),
+            },
+        )
+
+
+def _said(job: DatasetJob, columns: DatasetVersion) -> str:
+    recognised: str = columns.facts["recognised"]
+    return recognised if job.plan.get("mapping") else f"Recognised as {recognised}"
+
+
+def _write_records(
+    job: DatasetJob, path: Path, folder: Path, tally: _Tally, report: Report
+) -> tuple[Written, Kind]:
     reads = tally.counted(read_source(path))
     first = list(islice((read for read in reads if isinstance(read, Record)), SAMPLED))
-    kind = recognise([record.value for record in first])
+    kind = _kind_of(job, first)
+    splits = job.plan.get("splits") or splits_of_files(names_in(path))
     with RowWriter(folder, mapped=False) as writer:
         for count, read in enumerate(chain(first, reads)):
             if isinstance(read, Record):
-                writer.add(read.value)
+                writer.add(read.value, SPLITS.index(splits.get(read.file, "train")))
             if count % _TELL_EVERY == 0:
                 report(f"reading, {tally.records:,} rows so far", _asymptote(tally.records))
         if not tally.records:
             raise BadDataOrder(f"No row could be read. {tally.in_words()} Choose another file.")
         return writer.close(), kind
+
+
+def _kind_of(job: DatasetJob, first: list[Record]) -> Kind:
+    """The kind that the order's mapping makes, else what the first records are recognised as."""
+    if given := job.plan.get("mapping"):
+        mapping = Mapping.of_json(given)
+        return Kind(_GIVEN, f"Mapped to {mapping.target}", mapping)
+    return recognise([record.value for record in first])
 
 
 class _Tally:

@@ -9,6 +9,7 @@ from django.http import QueryDict
 from django.utils.http import urlencode
 
 from apps.datasets.formats.checks import Problem
+from apps.datasets.formats.languages import CODE
 from apps.datasets.formats.personal import Personal
 from apps.datasets.formats.store.index import SPLITS
 from apps.datasets.formats.store.reading import SORTS, Rows, StoredRow, Wanted
@@ -63,12 +64,15 @@ def wanted_of(data: QueryDict) -> Wanted:
     """Filters, words and order of a query."""
     problem, personal = data.get("problem", ""), data.get("personal", "")
     sort = data.get("sort", "row")
+    language = data.get("language", "")
     split = data.get("split", "")
     return Wanted(
         words=data.get("q", "").strip()[:200],
         problem=Problem[problem] if problem in Problem.__members__ else Problem(0),
         personal=Personal[personal] if personal in Personal.__members__ else Personal(0),
         split=split if split in SPLITS else "",
+        language=language if CODE.fullmatch(language) else "",
+        longer_than=_number(data.get("longer_than", "")),
         sort=sort.removeprefix("-") if sort.removeprefix("-") in SORTS else "row",
         descending=sort.startswith("-"),
     )

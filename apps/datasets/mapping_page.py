@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django.http import QueryDict
 
+from apps.datasets.formats.conditions import MAX_CONDITIONS, Condition
 from apps.datasets.formats.errors import BadMapping
 from apps.datasets.formats.mapping import MAX_TEMPLATE, ROLES, Mapping, Target
 from apps.datasets.models import DatasetVersion
@@ -16,6 +20,8 @@ PREVIEWED = 4
 """Records that the page shows."""
 KEEP = "keep"
 MAX_SHOWN_COLUMNS = 60
+COUNT_SECONDS = 0.15
+_LOOK_EVERY = 100
 
 LABELS = {
     Target.CHAT: "Conversation",
@@ -44,12 +50,31 @@ class Template:
 
 
 @dataclass(frozen=True)
+class ConditionField:
+    """One condition as it is written; the last of them is empty, for another."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many records make a row."""
+
+    taken: int
+    read: int
+    """Records that were looked at in the time that a page has."""
+    total: int
+
+
+@dataclass(frozen=True)
 class MappingPage:
     """All that the mapping form shows."""
 
     target: Target
     columns: list[Column]
     templates: list[Template]
+    conditions: list[ConditionField]
     hidden_columns: int
 
     @property
@@ -62,7 +87,10 @@ class MappingPage:
 
     @property
     def mapping(self) -> Mapping:
-        """Columns of one role are joined by blank lines; a template takes their place."""
+        """Columns of one role are joined by blank lines; a template takes their place.
+
+        Raises BadMapping where a condition can't be understood.
+        """
         roles: dict[str, str] = {}
         for column in self.columns:
             if column.role and column.role != KEEP:
@@ -70,7 +98,8 @@ class MappingPage:
                 roles[column.role] = "\n\n".join(filter(None, [roles.get(column.role), part]))
         roles |= {each.role: each.text for each in self.templates if each.text}
         keep = tuple(column.name for column in self.columns if column.role == KEEP)
-        return Mapping(self.target, roles, keep)
+        where = tuple(Condition.of_text(each.text) for each in self.conditions if each.text)
+        return Mapping(self.target, roles, keep, where)
 
 
 def page_of(version: DatasetVersion, data: QueryDict) -> MappingPage:
@@ -89,16 +118,54 @@ def page_of(version: DatasetVersion, data: QueryDict) -> MappingPage:
         Template(role, data.get(f"template-{role}", "").replace("\r\n", "\n")[:MAX_TEMPLATE])
         for role in ROLES[target]
     ]
-    return MappingPage(target, columns, templates, len(names) - len(columns))
+    return MappingPage(
+        target, columns, templates, _conditions(data.getlist("where")), len(names) - len(columns)
+    )
 
 
-def previews(version: DatasetVersion, mapping: Mapping) -> tuple[list[Shown], str]:
-    """The first records as rows, and why the mapping can't be used, if it can't."""
+@dataclass(frozen=True)
+class Preview:
+    """What a mapping would make."""
+
+    mapping: Mapping | None = None
+    rows: tuple[Shown, ...] = ()
+    counted: Counted | None = None
+    problem: str = ""
+    """Why it can't be used, if it can't."""
+
+
+def preview_of(version: DatasetVersion, page: MappingPage) -> Preview:
+    """The first records that make rows, as rows, and how many do."""
     try:
+        mapping = page.mapping
         mapping.check(version.facts["columns"])
     except BadMapping as error:
-        return [], str(error)
-    return [shown(mapping.apply(record)) for record in records(version)], ""
+        return Preview(problem=str(error))
+    first = list(islice(filter(mapping.takes, _some_records(version)), PREVIEWED))
+    rows = tuple(shown(mapping.apply(record)) for record in first)
+    return Preview(mapping, rows, _counted(version, mapping) if mapping.where else None)
+
+
+def _counted(version: DatasetVersion, mapping: Mapping) -> Counted:
+    taken = read = 0
+    for record in _some_records(version):
+        read += 1
+        taken += mapping.takes(record)
+    return Counted(taken, read, version.rows)
+
+
+def _some_records(version: DatasetVersion) -> Iterator[dict[str, Any]]:
+    """All records, or those that can be read while a page is waited for."""
+    deadline = time.monotonic() + COUNT_SECONDS
+    for number, record in enumerate(version.files.values()):
+        if number % _LOOK_EVERY == 0 and time.monotonic() > deadline:
+            return
+        yield record
+
+
+def _conditions(texts: list[str]) -> list[ConditionField]:
+    given = [text.strip()[:MAX_TEMPLATE] for text in texts if text.strip()][:MAX_CONDITIONS]
+    return [ConditionField(f"where-{number}", text) for number, text in enumerate([*given, ""])]
 
 
 def records(version: DatasetVersion) -> list[dict[str, Any]]:
@@ -117,7 +184,13 @@ def _recognised(names: list[str], mapping: Mapping) -> MappingPage:
         Template(role, "" if role in placed else mapping.roles.get(role, ""))
         for role in ROLES[mapping.target]
     ]
-    return MappingPage(mapping.target, columns, templates, len(names) - len(columns))
+    return MappingPage(
+        mapping.target,
+        columns,
+        templates,
+        _conditions(list(map(str, mapping.where))),
+        len(names) - len(columns),
+    )
 
 
 def _fields(names: list[str]) -> list[tuple[str, str]]:

@@ -87,6 +87,7 @@ class DatasetVersion(models.Model):
         encoder=DjangoJSONEncoder,
         help_text="A formats.statistics.Statistics; of an import also what was found in the file.",
     )
+    author = models.CharField(max_length=150, blank=True, help_text="Who ordered the change.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -137,6 +138,7 @@ class DatasetJob(Job):
         MERGE = "merge", "merge"
         NEAR = "near", "search for near duplicates"
         TOKENS = "tokens", "token count"
+        LANGUAGES = "languages", "look at languages"
 
     kind = models.CharField(max_length=16, choices=Kind)
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="jobs")
@@ -157,6 +159,7 @@ class DatasetJob(Job):
         related_name="made_by",
         help_text="The version that it made.",
     )
+    ordered_by = models.CharField(max_length=150, blank=True)
     figures: models.JSONField[Any, Any] = models.JSONField(
         default=dict, encoder=DjangoJSONEncoder, help_text="What it found."
     )

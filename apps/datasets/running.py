@@ -29,6 +29,7 @@ WORKS: dict[str, Work] = {
     _Kind.MERGE: editing.merge_rows,
     _Kind.NEAR: examining.find_near_duplicates,
     _Kind.TOKENS: examining.count_tokens,
+    _Kind.LANGUAGES: examining.tell_languages,
 }
 """What each kind of job does, and the version that it makes, if it makes one."""
 
@@ -47,7 +48,8 @@ def run(
             on_progress(doing, fraction)
             report(doing, fraction, **fields)
 
-        job.result = WORKS[job.kind](job, tell)
+        if not _is_done(job):
+            job.result = WORKS[job.kind](job, tell)
         job.save(update_fields=["result", "figures"])
 
     conduct(
@@ -57,3 +59,8 @@ def run(
         worker_stops=stops,
         stopped_as=stopped_as,
     )
+
+
+def _is_done(job: DatasetJob) -> bool:
+    """Whether a process that was killed had made its version; an import makes a second one."""
+    return job.result is not None and job.kind != _Kind.IMPORT

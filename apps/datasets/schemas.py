@@ -10,6 +10,7 @@ from ninja import Schema
 from pydantic import ConfigDict, Field, StringConstraints
 
 from apps.datasets.formats.checks import DESCRIPTIONS, Problem
+from apps.datasets.formats.conditions import MAX_CONDITIONS, Condition
 from apps.datasets.formats.mapping import MAX_TEMPLATE, Mapping, Target
 from apps.datasets.formats.personal import LABELS, Personal
 from apps.datasets.formats.store.reading import Rows, StoredRow
@@ -43,6 +44,8 @@ PersonalName = Literal[
 ]
 SplitName = Literal["train", "valid", "test"]
 FieldPath = Annotated[str, StringConstraints(max_length=200)]
+RowNumber = Annotated[int, Field(ge=0, le=2**32 - 1)]
+LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Template = Annotated[str, StringConstraints(max_length=MAX_TEMPLATE)]
 
@@ -139,6 +142,11 @@ class DatasetJobOut(Schema):
         )
 
 
+class DatasetJobList(Schema):
+    jobs: list[DatasetJobOut]
+    total: int
+
+
 class RowOut(Schema):
     """A row, and what is known of it."""
 
@@ -172,58 +180,87 @@ class RowList(Schema):
         return cls(rows=found, total=rows.total, resume=rows.resume)
 
 
-class _Strict(Schema):
+class Strict(Schema):
+    """A body that holds nothing it is not asked for."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class ImportOrder(_Strict):
+class ConditionIn(Strict):
+    """A comparison of a column, or of a nested field by its dotted path."""
+
+    field: FieldPath = Field(min_length=1)
+    operator: Literal["=", "!=", "~", "!~", ">=", "<=", ">", "<"] = Field(
+        description="`~` and `!~`: whether it contains the value."
+    )
+    value: str = Field(default="", max_length=1000)
+
+    def condition(self) -> Condition:
+        return Condition(self.field, self.operator, self.value)
+
+
+class ImportOrder(Strict):
     """A source on the hub's machine."""
 
     path: str = Field(min_length=1, max_length=1000, pattern=r"^(/|~/)[^\x00]*$")
     name: str = Field(default="", max_length=100, description="Empty: as the file is called.")
 
 
-class MapOrder(_Strict):
-    """Make rows of imported columns. Sources are templates: `{column}`, `{column.field}`."""
+class MapOrder(Strict):
+    """Make rows of imported columns. Sources are templates: `{column}`, `{column.field}`.
+
+    Records that do not meet every condition of `where` make no row.
+    """
 
     kind: Literal["map"]
     target: Target
     roles: dict[str, Template] = Field(max_length=10)
     keep: list[FieldPath] = Field(default_factory=list, max_length=50)
+    where: list[ConditionIn] = Field(default_factory=list, max_length=MAX_CONDITIONS)
 
     def plan(self) -> dict[str, Any]:
-        return {"mapping": Mapping(self.target, self.roles, tuple(self.keep)).as_json()}
+        where = tuple(each.condition() for each in self.where)
+        return {"mapping": Mapping(self.target, self.roles, tuple(self.keep), where).as_json()}
 
 
-class DropOrder(_Strict):
-    """Leave out rows: by what is wrong with them, by personal data in them, by number."""
+class DropOrder(Strict):
+    """Leave out rows that are chosen by any of these; of `where` all have to hold."""
 
     kind: Literal["drop"]
     problems: list[ProblemName] = Field(default_factory=list, max_length=50)
     personal: list[PersonalName] = Field(default_factory=list, max_length=50)
-    rows: list[Annotated[int, Field(ge=0, le=2**32 - 1)]] = Field(
-        default_factory=list, max_length=10_000
+    rows: list[RowNumber] = Field(default_factory=list, max_length=10_000)
+    languages: list[LanguageCode] = Field(
+        default_factory=list, max_length=200, description="Once they were looked at."
     )
+    longer_than: Annotated[int, Field(ge=0, le=10**7)] = Field(
+        default=0, description="Tokens, once they were counted; 0: any length."
+    )
+    where: list[ConditionIn] = Field(default_factory=list, max_length=MAX_CONDITIONS)
 
     def plan(self) -> dict[str, Any]:
         return {
             "problems": int(_all(Problem, self.problems)),
             "personal": int(_all(Personal, self.personal)),
             "rows": self.rows,
+            "languages": self.languages,
+            "longer_than": self.longer_than,
+            "where": [each.condition().as_json() for each in self.where],
         }
 
 
-class MaskOrder(_Strict):
-    """Put the kind in place of personal data, as `[EMAIL]`."""
+class MaskOrder(Strict):
+    """Put the kind in place of personal data, as `[EMAIL]`; in these rows, or in all."""
 
     kind: Literal["mask"]
     personal: list[PersonalName] = Field(min_length=1, max_length=50)
+    rows: list[RowNumber] = Field(default_factory=list, max_length=10_000)
 
     def plan(self) -> dict[str, Any]:
-        return {"personal": int(_all(Personal, self.personal))}
+        return {"personal": int(_all(Personal, self.personal)), "rows": self.rows}
 
 
-class SplitOrder(_Strict):
+class SplitOrder(Strict):
     """Divide the rows; equal rows stay together."""
 
     kind: Literal["split"]
@@ -238,7 +275,7 @@ class SplitOrder(_Strict):
         return self.model_dump(exclude={"kind"})
 
 
-class SampleOrder(_Strict):
+class SampleOrder(Strict):
     """Shuffle the training rows and keep so many of them; 0: all."""
 
     kind: Literal["sample"]
@@ -249,7 +286,7 @@ class SampleOrder(_Strict):
         return self.model_dump(exclude={"kind"})
 
 
-class EditOrder(_Strict):
+class EditOrder(Strict):
     """Put rows in place of others, by number from 0, and add some."""
 
     kind: Literal["edit"]
@@ -262,19 +299,22 @@ class EditOrder(_Strict):
         return self.model_dump(exclude={"kind"})
 
 
-class NearOrder(_Strict):
+class LanguagesOrder(Strict):
+    """Look at the language of every row's answer."""
+
+    kind: Literal["languages"]
+
+    def plan(self) -> dict[str, Any]:
+        return {}
+
+
+class NearOrder(Strict):
     """Look for rows that are nearly equal."""
 
     kind: Literal["near"]
 
     def plan(self) -> dict[str, Any]:
         return {}
-
-
-Change = Annotated[
-    MapOrder | DropOrder | MaskOrder | SplitOrder | SampleOrder | EditOrder | NearOrder,
-    Field(discriminator="kind"),
-]
 
 
 def _all(bits: type[Problem] | type[Personal], names: Iterable[str]) -> int:

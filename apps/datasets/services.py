@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from apps.datasets import landing
 from apps.datasets.errors import BadDataOrder, Busy, InUse, SourceNotFound
 from apps.datasets.formats.checks import ERRORS
 from apps.datasets.formats.mapping import Mapping
-from apps.datasets.formats.store.index import SPLITS
 from apps.datasets.formats.store.reading import Wanted
 from apps.datasets.models import Dataset, DatasetJob, DatasetVersion
 from apps.datasets.signals import dataset_uses
@@ -23,7 +21,10 @@ from apps.models.naming import slug_from
 RESERVED = frozenset({"import", "jobs"})
 """Pages that stand where a dataset of this name would have its own."""
 
-_EXAMINATIONS = (DatasetJob.Kind.NEAR, DatasetJob.Kind.TOKENS)
+OWNER = "owner"
+"""Who did what nobody signed in for: the person whose machine it is."""
+
+_EXAMINATIONS = (DatasetJob.Kind.NEAR, DatasetJob.Kind.TOKENS, DatasetJob.Kind.LANGUAGES)
 
 
 def create_dataset(*, name: str, source: str = "") -> Dataset:
@@ -40,27 +41,57 @@ def create_dataset(*, name: str, source: str = "") -> Dataset:
 
 
 def order_import(
-    *, path: Path, name: str, uploaded: bool = False, run_here: bool = False
+    *,
+    path: Path,
+    name: str,
+    uploaded: bool = False,
+    mapping: Mapping | None = None,
+    origin: dict[str, Any] | None = None,
+    splits: dict[str, str] | None = None,
+    by: str = OWNER,
+    run_here: bool = False,
 ) -> DatasetJob:
     """Have the worker read a source into a new dataset. Raises BadDataOrder.
 
     ``uploaded``: the file is the hub's own copy, which goes once the job is over.
+    ``mapping``: what makes rows of the records, where that need not be recognised.
+    ``origin``: where they come from, for people under "label"; kept with the version.
+    ``splits``: train, valid or test for each file of a folder, by its name there.
+    ``by``: whose name its versions bear.
     ``run_here``: the caller runs the job itself, and no worker is to be faster.
     """
     path = path.absolute()
     if not os.path.exists(path):  # noqa: PTH110 - also of names that no file can have
         raise SourceNotFound(f"There is no file or folder {path}. Check the path.")
-    label = path.name if not uploaded else name
+    origin = origin or {"label": str(path) if not uploaded else name}
     with transaction.atomic():
-        dataset = create_dataset(name=name or path.stem, source=str(path if not uploaded else name))
-        plan = {"path": str(path), "label": label, "uploaded": uploaded}
-        return _order(DatasetJob.Kind.IMPORT, dataset, None, plan, run_here=run_here)
+        dataset = create_dataset(name=name or path.stem, source=origin["label"])
+        plan = {
+            "path": str(path),
+            "label": path.name if not uploaded else origin["label"],
+            "uploaded": uploaded,
+            "origin": origin,
+            "splits": splits or {},
+            "mapping": mapping.as_json() if mapping else None,
+        }
+        return _order(DatasetJob.Kind.IMPORT, dataset, None, plan, by=by, run_here=run_here)
+
+
+def import_of(path: Path) -> DatasetJob | None:
+    """The import that an uploaded file was ordered for, whether or not the file is still there."""
+    jobs = DatasetJob.objects.filter(kind=DatasetJob.Kind.IMPORT, plan__path=str(path))
+    return jobs.select_related("dataset").first()
 
 
 def order(
-    *, version: DatasetVersion, kind: str, plan: dict[str, Any], run_here: bool = False
+    *,
+    version: DatasetVersion,
+    kind: str,
+    plan: dict[str, Any],
+    by: str = OWNER,
+    run_here: bool = False,
 ) -> DatasetJob:
-    """Have the worker do something with a version; ``run_here`` as with ``order_import``.
+    """Have the worker do something with a version; ``by`` and ``run_here`` as of an import.
 
     Raises Busy, BadDataOrder, BadMapping.
     """
@@ -69,7 +100,7 @@ def order(
     with transaction.atomic():
         if kind not in _EXAMINATIONS:
             _require_idle(version.dataset)
-        return _order(kind, version.dataset, version, plan, run_here=run_here)
+        return _order(kind, version.dataset, version, plan, by=by, run_here=run_here)
 
 
 def restore(*, version: DatasetVersion) -> None:
@@ -116,16 +147,6 @@ def folder_for_training(version: DatasetVersion) -> Path:
     return version.folder
 
 
-def export(*, version: DatasetVersion, to: Path) -> list[Path]:
-    """Copy the rows to a new folder in mlx-lm's shape. Raises BadDataOrder."""
-    to = to.expanduser().absolute()
-    if to.exists() and any(to.iterdir()):
-        raise BadDataOrder(f"{to} is not empty. Choose a folder that is, or a new one.")
-    to.mkdir(parents=True, exist_ok=True)
-    files = [version.folder / f"{split}.jsonl" for split in SPLITS]
-    return [Path(shutil.copy2(file, to)) for file in files if file.exists()]
-
-
 def active_jobs(datasets: Iterable[Dataset]) -> dict[int, DatasetJob]:
     """The job at work on each dataset, by the dataset's key."""
     jobs = DatasetJob.objects.active().filter(dataset__in=list(datasets))
@@ -138,11 +159,14 @@ def _order(
     base: DatasetVersion | None,
     plan: dict[str, Any],
     *,
+    by: str,
     run_here: bool,
 ) -> DatasetJob:
     from apps.datasets.tasks import run_dataset_job  # the task imports the work it does
 
-    job = DatasetJob.objects.create(kind=kind, dataset=dataset, base=base, plan=plan)
+    job = DatasetJob.objects.create(
+        kind=kind, dataset=dataset, base=base, plan=plan, ordered_by=by[:150]
+    )
     if not run_here:
         transaction.on_commit(lambda: run_dataset_job(job.pk))
     return job

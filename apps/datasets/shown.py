@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.datasets.formats.checks import DESCRIPTIONS, Problem, problems_of
-from apps.datasets.formats.mapping import as_text
+from apps.datasets.formats.fields import as_text
 from apps.datasets.formats.personal import LABELS, Personal, personal_in
 from apps.datasets.formats.reading.records import FAULTS, Fault
 from apps.datasets.formats.store.reading import Wanted
+from apps.datasets.language_names import language_name
 from apps.datasets.models import DatasetVersion
 
 MAX_TEXT = 20_000
@@ -107,6 +108,12 @@ def personal_counts(version: DatasetVersion) -> list[Count]:
         for bit, label in LABELS.items()
         if counts.get(bit.name)
     ]
+
+
+def language_counts(version: DatasetVersion) -> list[Count]:
+    """The languages of the rows, the most frequent first; none where nobody looked."""
+    counts = version.files.languages()
+    return [Count(code, language_name(code), "", count) for code, count in counts.items()]
 
 
 def unreadable_of(version: DatasetVersion) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from huey import crontab
 from huey.contrib.djhuey import db_periodic_task, db_task, on_startup
 
+from apps.datasets.landing import remove_abandoned
 from apps.datasets.models import DatasetJob
 from apps.datasets.running import run
 from apps.jobs.control import settle_orphans
@@ -22,22 +23,21 @@ def run_dataset_job(key: int) -> None:
         run(queued, stops=worker_stops)
 
 
-@on_startup()
-@once_a_process
 def take_up_dataset_jobs() -> None:
-    """Start again what was at work or queued when the last worker ended."""
+    """Run again what was at work when its process ended, and what nobody was woken up for.
+
+    What comes twice is run once. What dead processes left on the disk goes.
+    """
     settle_orphans(DatasetJob.objects.all(), error=LOST, as_state=JobState.QUEUED)
-    _wake()
-
-
-def _wake() -> None:
-    """What comes twice is run once."""
     for key in DatasetJob.objects.queued().order_by("pk").values_list("pk", flat=True):
         run_dataset_job(key)
+    remove_abandoned()
+
+
+on_startup()(once_a_process(take_up_dataset_jobs))
 
 
 @db_periodic_task(crontab(minute="*"), expires=60)
-def settle_dataset_jobs() -> None:
-    """Queue the jobs again whose process is gone."""
-    if settle_orphans(DatasetJob.objects.all(), error=LOST, as_state=JobState.QUEUED):
-        _wake()
+def look_after_dataset_jobs() -> None:
+    """For jobs whose process is gone, or whose wake-up call got lost."""
+    take_up_dataset_jobs()

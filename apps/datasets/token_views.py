@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import dataclass
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from apps.datasets.formats.errors import NoTokens
-from apps.datasets.formats.tokens import RowTokenizer, load_tokenizer
+from apps.datasets.formats.tokens import Seen, Token, learnt_rows
 from apps.datasets.forms import TokensForm
 from apps.datasets.models import DatasetJob
 from apps.datasets.shown import bars_of
+from apps.datasets.tokenizers import tokenizer_of
 from apps.datasets.views import dataset_of, frame, version_of
 
 SHOWN_TOKENS = 4_000
 """Tokens of a row that the page shows; those behind are counted."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A row as the model sees it, or one answer of a pair."""
+
+    name: str
+    seen: Seen
+
+    @property
+    def shown(self) -> list[Token]:
+        return self.seen.tokens[:SHOWN_TOKENS]
 
 
 @require_safe
@@ -34,10 +46,11 @@ def row_tokens(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     if form.is_valid():
         values = form.cleaned_data
         try:
-            seen = _tokenizer(values["model"].path, values["model"].digest).see(
-                version.files.at(number).value, mask_prompt=values["mask"], limit=values["limit"]
-            )
-            context |= {"seen": seen, "tokens": seen.tokens[:SHOWN_TOKENS]}
+            tokenizer = tokenizer_of(values["model"])
+            context["sides"] = [
+                Side(name, tokenizer.see(each, mask_prompt=values["mask"], limit=values["limit"]))
+                for name, each in learnt_rows(version.files.at(number).value).items()
+            ]
         except NoTokens as error:
             context["failure"] = str(error)
     return render(request, "data/row_tokens.html", context)
@@ -50,15 +63,11 @@ def tokens(request: HttpRequest, slug: str) -> HttpResponse:
     version = version_of(dataset, request)
     if version is None:
         raise Http404
+    # First what is at work: what ends after that is seen, or followed.
+    context = frame(dataset, version, "tokens")
     counts = DatasetJob.objects.filter(base=version, kind=DatasetJob.Kind.TOKENS)
     counted = counts.filter(state=DatasetJob.State.DONE).order_by("-pk").first()
-    context = frame(dataset, version, "tokens") | {"counted": counted, "tokens_form": TokensForm()}
+    context |= {"counted": counted, "tokens_form": TokensForm()}
     if counted is not None:
         context["bars"] = bars_of(counted.figures["bars"], counted.plan["limit"])
     return render(request, "data/tokens.html", context)
-
-
-@lru_cache(maxsize=2)
-def _tokenizer(path: str, digest: str) -> RowTokenizer:
-    """A tokenizer takes a second to read and some tens of megabytes to keep."""
-    return load_tokenizer(Path(path))

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.datasets import editing_views, import_views, token_views, views
+from apps.datasets import diff_views, editing_views, export_views, import_views, token_views, views
 
 app_name = "datasets"
 
@@ -16,7 +16,11 @@ urlpatterns = [
     path("<str:slug>/", views.detail, name="detail"),
     path("<str:slug>/versions/", views.versions, name="versions"),
     path("<str:slug>/versions/<int:number>/restore/", views.restore, name="restore"),
-    path("<str:slug>/versions/<int:number>/<str:split>.jsonl", views.download, name="download"),
+    path(
+        "<str:slug>/versions/<int:number>/<str:split>.jsonl", export_views.download, name="download"
+    ),
+    path("<str:slug>/versions/<int:number>/<str:format>.zip", export_views.archive, name="archive"),
+    path("<str:slug>/versions/<int:number>/changes/", diff_views.changes, name="changes"),
     path("<str:slug>/delete/", views.delete, name="delete"),
     path("<str:slug>/jobs/", views.jobs, name="jobs"),
     path("<str:slug>/jobs/<int:key>/cancel/", views.cancel, name="cancel"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
@@ -14,11 +14,18 @@ from django_htmx.middleware import HtmxDetails
 from apps.datasets import services
 from apps.datasets.diff import difference
 from apps.datasets.errors import DatasetError, DatasetNotFound
+from apps.datasets.exporting import formats_of
 from apps.datasets.formats.store.index import SPLITS
 from apps.datasets.forms import MergeForm, SampleForm, SplitForm
 from apps.datasets.listing import listing_of
 from apps.datasets.models import Dataset, DatasetJob, DatasetVersion
-from apps.datasets.shown import bars_of, personal_counts, problem_counts, unreadable_of
+from apps.datasets.shown import (
+    bars_of,
+    language_counts,
+    personal_counts,
+    problem_counts,
+    unreadable_of,
+)
 from apps.jobs import control
 
 _RECENT = 3
@@ -73,21 +80,8 @@ def restore(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         messages.error(request, str(error))
     else:
         messages.success(request, f"{dataset.name} is at version {number}.")
-    return redirect("datasets:versions", slug)
-
-
-@require_safe
-def download(request: HttpRequest, slug: str, number: int, split: str) -> FileResponse:
-    """A split of a version as a file."""
-    version = get_object_or_404(dataset_of(slug).versions, number=number)
-    path = version.folder / f"{split}.jsonl"
-    if split not in SPLITS or not path.exists():
-        raise Http404
-    return FileResponse(
-        path.open("rb"),
-        as_attachment=True,
-        filename=f"{slug}-{number}-{split}.jsonl",
-        content_type="application/jsonl",
+    return redirect(
+        "datasets:detail" if request.GET.get("to") == "rows" else "datasets:versions", slug
     )
 
 
@@ -159,6 +153,7 @@ def _side(dataset: Dataset, version: DatasetVersion) -> dict[str, Any]:
     return {
         "problems": problem_counts(version) if version.is_mapped else [],
         "personal": personal_counts(version),
+        "languages": language_counts(version) if version.is_mapped else [],
         "unreadable": unreadable_of(origin),
         "origin": origin,
         "bars": bars_of(version.facts["lengths"]),
@@ -166,10 +161,14 @@ def _side(dataset: Dataset, version: DatasetVersion) -> dict[str, Any]:
         "sample_form": SampleForm(),
         "merge_form": MergeForm(dataset=dataset),
         "splits": SPLITS,
+        "formats": formats_of(version),
     }
 
 
 def _jobs(dataset: Dataset) -> dict[str, Any]:
     mine = DatasetJob.objects.of(dataset)
     over = [job for job in mine.ended()[:_RECENT] if job.state != DatasetJob.State.DONE]
-    return {"dataset": dataset, "active": list(mine.active()), "over": over}
+    active = list(mine.active())
+    # A job that ended since the page's dataset was read: the page is old before it is shown.
+    moved = not Dataset.objects.filter(pk=dataset.pk, head=dataset.head_id).exists()
+    return {"dataset": dataset, "active": active, "over": over, "moved": moved}

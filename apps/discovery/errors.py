@@ -1,4 +1,4 @@
-"""Why a model could not be had from Hugging Face.
+"""Why a model or a dataset could not be had from Hugging Face.
 
     DiscoveryError
     ├── InvalidRepoId         the text can't name a repository
@@ -9,8 +9,11 @@
     │   ├── LicenceNotAccepted  the token's owner has not asked for access
     │   ├── AccessPending       asked, and the authors have not answered
     │   └── AccessDenied        the authors said no, or the token lacks the right
+    ├── RepoExists            a new repository can't be called so
     ├── RequestRefused        the hub makes no sense of a cursor or a revision
     ├── NoUsableWeights       nothing in it that MLX can load
+    ├── NoUsableRows          nothing in it that is read as rows
+    ├── UnknownPart           it has no such configuration or split
     ├── HubUnreachable        no answer, or none that makes sense
     ├── NotEnoughDisk         the files would not fit
     ├── NotWritable           the disk refuses them for another reason
@@ -58,12 +61,24 @@ class AccessDenied(AccessRefused):
     """Access was asked for and refused, or the token does not reach that far."""
 
 
+class RepoExists(DiscoveryError):
+    """There is a repository of this name already."""
+
+
 class RequestRefused(DiscoveryError):
     """The hub can't read what was asked: a cursor or a revision that it never gave out."""
 
 
 class NoUsableWeights(DiscoveryError):
     """The repository holds no weights in a format that MLX loads."""
+
+
+class NoUsableRows(DiscoveryError):
+    """The dataset holds no rows in a format that is read here."""
+
+
+class UnknownPart(DiscoveryError):
+    """The dataset has no such configuration or split."""
 
 
 class HubUnreachable(DiscoveryError):

@@ -14,8 +14,11 @@ _ANSWERS: tuple[tuple[type[errors.DiscoveryError], int, str], ...] = (
     (errors.LicenceNotAccepted, 403, "licence_not_accepted"),
     (errors.AccessPending, 403, "access_pending"),
     (errors.AccessRefused, 403, "access_refused"),
+    (errors.RepoExists, 409, "repository_exists"),
     (errors.RequestRefused, 400, "request_refused"),
     (errors.NoUsableWeights, 400, "no_usable_weights"),
+    (errors.NoUsableRows, 400, "no_usable_rows"),
+    (errors.UnknownPart, 404, "part_not_found"),
     (errors.NotEnoughDisk, 507, "not_enough_disk"),
     (errors.NotWritable, 507, "not_writable"),
 )

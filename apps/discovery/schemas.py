@@ -11,8 +11,10 @@ from apps.discovery.finding import Found
 from apps.discovery.hub.searching import MAX_CURSOR
 from apps.discovery.listing import ListedModel
 from apps.discovery.presentation import ModelView
+from apps.discovery.templatetags.discover import fit_on
 from apps.discovery.wanted import FormatName, GateName, SortName, Wanted
-from apps.models.fit import Fit
+from apps.inference.machine import this_machine
+from apps.models.fit import Fit, Machine
 
 _TAG = r"^[A-Za-z0-9_.+-]{0,60}$"
 _REPO_ID_OR_NOTHING = r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_.-]{1,96})?$"
@@ -72,10 +74,16 @@ class ListedModelOut(BaseModel):
     created_at: datetime | None
     updated_at: datetime | None
     base_models: list[str]
+    fit: str = Field(
+        default="",
+        description="Whether a chat fits the hub's machine, by this summary: `fits`, `tight` or "
+        "`too big`; empty: it does not tell.",
+    )
 
     @classmethod
-    def of(cls, model: ListedModel) -> ListedModelOut:
-        return cls.model_validate(model)
+    def of(cls, model: ListedModel, machine: Machine) -> ListedModelOut:
+        fit = fit_on(model, machine)
+        return cls.model_validate(model).model_copy(update={"fit": fit.verdict if fit else ""})
 
 
 class SearchResults(BaseModel):
@@ -87,8 +95,9 @@ class SearchResults(BaseModel):
 
     @classmethod
     def of(cls, found: Found) -> SearchResults:
+        machine = this_machine()
         return cls(
-            models=[ListedModelOut.of(model) for model in found.models],
+            models=[ListedModelOut.of(model, machine) for model in found.models],
             cursor=found.cursor,
             looked_at=found.looked_at,
             answered_at=found.at,
@@ -142,6 +151,7 @@ class ModelOut(BaseModel):
     model: ListedModelOut
     commit: str
     is_loadable: bool = Field(description="Whether it holds what MLX can load.")
+    why_not: str = Field(description="Why it can't be loaded, and what to do; empty: it can.")
     download_bytes: int
     parameters: int | None
     context_length: int | None = Field(description="Tokens; null: config.json does not tell.")
@@ -157,11 +167,12 @@ class ModelOut(BaseModel):
 
     @classmethod
     def of(cls, view: ModelView) -> ModelOut:
-        facts = view.facts
+        facts, machine = view.facts, this_machine()
         return cls(
-            model=ListedModelOut.of(view.model),
+            model=ListedModelOut.of(view.model, machine),
             commit=facts.repository.commit,
             is_loadable=view.is_model,
+            why_not="" if view.is_model else view.why_no_model,
             download_bytes=view.download_bytes,
             parameters=view.parameters,
             context_length=view.context_length,
@@ -171,7 +182,7 @@ class ModelOut(BaseModel):
                 for each in view.files
             ],
             revisions=[RevisionOut.model_validate(each) for each in facts.revisions],
-            relatives=[ListedModelOut.of(each) for each in facts.relatives],
+            relatives=[ListedModelOut.of(each, machine) for each in facts.relatives],
             config=dict(facts.config),
             card=facts.card.text if facts.card else "",
             problems=dict(facts.problems),

@@ -1,4 +1,4 @@
-"""One revision of a repository: the files a model needs, and how much of them is here.
+"""One revision of a repository: the files needed of it, and how much of them is here.
 
 No network and no Hugging Face library. What a listing says is untrusted: names
 that could leave the folder and checksums that are none never get in.
@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
+
+RepoType = Literal["model", "dataset"]
 
 # What mlx-lm reads (mlx_lm.utils.DEFAULT_ALLOW_PATTERNS) less code, and what a
 # person should have beside it. Pickled weights (*.bin, *.pt) can run code when
@@ -42,7 +45,7 @@ class RemoteFile:
     """A file as the repository's listing promises it."""
 
     name: str
-    """Path in the repository; a plain name, or one in one of the folders that models have."""
+    """Path in the repository; of a model a plain name, or one in a folder that models have."""
     size: int
     """Bytes."""
     checksum: str
@@ -70,13 +73,19 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A repository at one commit, cut down to what a model folder needs."""
+    """A repository at one commit, cut down to what is needed of it."""
 
     repo_id: str
     commit: str
     """Full Git commit hash: what is downloaded can't change under way."""
     files: tuple[RemoteFile, ...]
     """In the order to fetch: config.json first, weights last."""
+    repo_type: RepoType = "model"
+
+    @property
+    def address(self) -> str:
+        """Where its page is, behind the hub's address."""
+        return self.repo_id if self.repo_type == "model" else f"datasets/{self.repo_id}"
 
     @property
     def size_bytes(self) -> int:
@@ -95,7 +104,7 @@ class Snapshot:
     def remove_strays(self, folder: Path) -> None:
         """Remove what an earlier attempt at another revision left in ``folder``."""
         kept = {folder / file.name for file in self.files}
-        kept |= {path.parent for path in kept}
+        kept |= {parent for path in kept for parent in path.parents}
         for path in folder.glob("**/*"):
             if path in kept or not path.exists():
                 continue
@@ -110,6 +119,13 @@ def needed(files: Iterable[RemoteFile]) -> tuple[RemoteFile, ...]:
     chosen = [file for file in files if _is_needed(file.name) and _is_sound(file)]
     # A refusal shows with the first file, so that file is a small one.
     return tuple(sorted(chosen, key=lambda file: (file.name != "config.json", file.size)))
+
+
+def safe(files: Iterable[RemoteFile]) -> tuple[RemoteFile, ...]:
+    """The files, in whatever folders, that can be kept under their names and checked."""
+    return tuple(
+        file for file in files if _is_sound(file) and all(map(_is_plain, file.name.split("/")))
+    )
 
 
 def _is_needed(name: str) -> bool:

@@ -14,12 +14,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from django.db import DatabaseError, connection
 
 from apps.inference.client import EngineClient, EngineError, EngineUnavailable, EventStream
 from apps.inference.engine import protocol
+from apps.observability.ids import current_ids, marked
 from apps.playground.models import Message
 from apps.playground.thinking import THINKING
 from apps.playground.transcript import Progress, Transcript
@@ -62,6 +64,7 @@ class RunningAnswer:
         self._client = client
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._interrupted = ""
         self._stream: EventStream | None = None
         self._started_at = 0.0
         self._heard = False
@@ -74,13 +77,18 @@ class RunningAnswer:
 
     def start(self) -> None:
         self._started_at = time.monotonic()
+        ids = current_ids()
         for work in (self._write, self._keep):
             name = f"answer-{self.message_id}-{work.__name__.strip('_')}"
-            threading.Thread(target=work, name=name, daemon=True).start()
+            threading.Thread(target=_marked, args=(work, ids), name=name, daemon=True).start()
 
-    def stop(self) -> None:
-        """Close the engine call; the text so far is kept. Does nothing at the end."""
+    def stop(self, *, interrupted: str = "") -> None:
+        """Close the engine call; the text so far is kept. Does nothing at the end.
+
+        ``interrupted``: why, where it is not what somebody wanted.
+        """
         with self._lock:
+            self._interrupted = self._interrupted or interrupted
             self._stopping.set()
             if self._stream is not None:
                 self._stream.cancel()
@@ -153,6 +161,8 @@ class RunningAnswer:
         self._outcome.tokens_per_second = done.timings.tokens_per_second or None
 
     def _cut_short_by(self, error: EngineError) -> tuple[Message.State, str]:
+        if self._interrupted:
+            return Message.State.INTERRUPTED, self._interrupted
         if self._stopping.is_set():
             return Message.State.STOPPED, ""
         if isinstance(error, EngineUnavailable) and self._heard:
@@ -168,12 +178,22 @@ class RunningAnswer:
                 text = self.transcript.text
                 if text != stored and self._store(content=text):
                     stored = text
+                if self._is_to_stop():
+                    self.stop()
             self._store(content=self.transcript.text, **asdict(self._outcome))
         finally:
             connection.close()
             _running.pop(self.message_id, None)
             self._kept.set()
             self.transcript.settle()
+
+    def _is_to_stop(self) -> bool:
+        """Whether another process was asked to end it, or its message is gone."""
+        try:
+            asked = Message.objects.filter(pk=self.message_id).values_list("stop_asked", flat=True)
+            return asked.first() is not False
+        except DatabaseError:
+            return False  # it is asked again in a moment
 
     def _store(self, **fields: object) -> bool:
         try:
@@ -184,8 +204,13 @@ class RunningAnswer:
         return True
 
 
-# Every process has its own: the threads die with it, and what it left marked
-# as running is then known to be interrupted.
+def _marked(work: Callable[[], None], ids: dict[str, str]) -> None:
+    """Work of the request that asked for it: its lines in the log have the same marks."""
+    with marked(**ids):
+        work()
+
+
+# Every process has its own: the threads die with it. What others write is in mirrors.py.
 _running: dict[int, RunningAnswer] = {}
 
 
@@ -197,3 +222,8 @@ def register(answer: RunningAnswer) -> None:
 def find(message_id: int) -> RunningAnswer | None:
     """The answer, where this process is writing it."""
     return _running.get(message_id)
+
+
+def unfinished() -> list[RunningAnswer]:
+    """The answers that this process is writing."""
+    return list(_running.values())

@@ -92,6 +92,9 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """Answers still marked as being written."""
         return self.filter(state=Message.State.RUNNING)
 
+    def answers(self) -> MessageQuerySet:
+        return self.filter(role=Message.Role.ASSISTANT)
+
     def interrupt(self, reason: str) -> int:
         """Mark the running answers among these as cut short; returns how many."""
         return self.running().update(state=Message.State.INTERRUPTED, error=reason)
@@ -111,6 +114,11 @@ class Message(models.Model):
         INTERRUPTED = "interrupted", "Interrupted"
         FAILED = "failed", "Failed"
 
+    class Rating(models.IntegerChoices):
+        DOWN = -1, "Bad answer"
+        NONE = 0, "Not rated"
+        UP = 1, "Good answer"
+
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, related_name="messages"
     )
@@ -119,7 +127,21 @@ class Message(models.Model):
     content = models.TextField(blank=True)
     state = models.CharField(max_length=16, choices=State, default=State.COMPLETE, db_index=True)
     error = models.TextField(blank=True, help_text="What happened, why, and what to do.")
+    runner = models.CharField(
+        max_length=200, blank=True, help_text="Process that writes the answer, or wrote it."
+    )
+    stop_asked = models.BooleanField(
+        default=False, help_text="Somebody wants the answer to end, in whatever process it runs."
+    )
     model_name = models.CharField(max_length=200, blank=True)
+    rating = models.SmallIntegerField(choices=Rating, default=Rating.NONE)
+    corrects = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="corrections",
+        help_text="The answer that a person wrote this one in place of.",
+    )
     finish_reason = models.CharField(max_length=16, blank=True)
     prompt_tokens = models.PositiveIntegerField(null=True)
     cached_tokens = models.PositiveIntegerField(null=True)
@@ -139,6 +161,16 @@ class Message(models.Model):
     @property
     def is_answer(self) -> bool:
         return self.role == self.Role.ASSISTANT
+
+    @property
+    def is_correction(self) -> bool:
+        """Whether a person wrote it, in place of an answer."""
+        return self.corrects_id is not None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is something that was said to its end."""
+        return self.state == self.State.COMPLETE and bool(self.content.strip())
 
     @property
     def is_running(self) -> bool:

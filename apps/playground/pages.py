@@ -81,6 +81,7 @@ def conversation_context(request: HttpRequest, chat: Conversation) -> dict[str, 
         "turns": turns,
         "running": next((turn.message for turn in turns if turn.message.is_running), None),
         "editing": chosen.get(_named(request, "edit")),
+        "correcting": chosen.get(_named(request, "correct")),
         "deleting": deleting,
         "goes_too": len(tree.below(deleting)) if deleting else 0,
     }

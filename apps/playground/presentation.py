@@ -34,16 +34,22 @@ class Turn:
         return render_markdown(split_thinking(self.text)[1])
 
     @property
+    def answer_text(self) -> str:
+        """The answer without thoughts, to be corrected."""
+        return split_thinking(self.text)[1]
+
+    @property
     def metrics(self) -> str:
         return metrics_line(self.message)
 
 
 def turns_of(conversation: Conversation, tree: MessageTree) -> list[Turn]:
     """The branch on show."""
-    return [_turn(tree, message) for message in tree.path(conversation.active_leaf_id)]
+    return [turn_of(tree, message) for message in tree.path(conversation.active_leaf_id)]
 
 
-def _turn(tree: MessageTree, message: Message) -> Turn:
+def turn_of(tree: MessageTree, message: Message) -> Turn:
+    """A message with its place among its versions, and its text so far."""
     versions = tree.siblings(message)
     at = versions.index(message)
     running = answers.find(message.pk) if message.is_running else None

@@ -24,7 +24,7 @@ def request_for(
     return protocol.Generate(
         model=named.spec,
         adapter=named.adapter_spec,
-        messages=_messages(conversation.system_prompt, branch),
+        messages=spoken(conversation.system_prompt, branch),
         sampling=_sampling(conversation, model),
         client=CLIENT,
     )
@@ -42,7 +42,7 @@ def _sampling(conversation: Conversation, model: LocalModel) -> protocol.Samplin
     return completed(sampling, model, said=sampling.model_fields_set)
 
 
-def _messages(system_prompt: str, branch: Sequence[Message]) -> tuple[protocol.Message, ...]:
+def spoken(system_prompt: str, branch: Sequence[Message]) -> tuple[protocol.Message, ...]:
     """The branch in strict alternation, which many chat templates insist on.
 
     An answer that never got a word out is left out, and the questions around it

@@ -8,10 +8,13 @@ from typing import Any
 from django.db import transaction
 
 from apps.inference.services import engine
+from apps.jobs.models import is_alive, this_process
 from apps.playground import answers
 from apps.playground.errors import AnswerRunning, NoModel
+from apps.playground.mirrors import mirror
 from apps.playground.models import TITLE_LENGTH, Conversation, Message
 from apps.playground.prompts import request_for
+from apps.playground.thinking import split_thinking
 from apps.playground.tree import MessageTree
 
 STOP_PATIENCE = 3.0
@@ -70,12 +73,43 @@ def regenerate(*, answer: Message) -> Message:
         return _answer(conversation, question)
 
 
+def rate(*, answer: Message, rating: Message.Rating) -> None:
+    """Say whether an answer is good or bad; ``NONE`` takes that back."""
+    Message.objects.filter(pk=answer.pk).update(rating=rating)
+    answer.rating = rating
+
+
+def correct(*, answer: Message, content: str) -> Message:
+    """Put ``content`` in place of an answer, as another version of it; returns that one.
+
+    A correction of a correction is one of what the model said. Raises AnswerRunning.
+    """
+    if answer.is_running:
+        raise AnswerRunning
+    if content.strip() == split_thinking(answer.content)[1].strip():
+        return answer
+    with transaction.atomic():
+        corrected = Message.objects.create(
+            conversation=answer.conversation,
+            parent=answer.parent,
+            role=Message.Role.ASSISTANT,
+            content=content,
+            model_name=answer.model_name,
+            corrects=answer.corrects or answer,
+        )
+        answer.conversation.show(corrected)
+    return corrected
+
+
 def stop(*, answer: Message) -> None:
     """End the engine's work on ``answer`` at once and keep its text."""
     running = answers.find(answer.pk)
     if running is not None:
         running.stop()
         running.wait(STOP_PATIENCE)
+    elif is_written_elsewhere(answer):
+        Message.objects.running().filter(pk=answer.pk).update(stop_asked=True)
+        mirror(answer.pk).wait(STOP_PATIENCE)
     answer.refresh_from_db()
 
 
@@ -107,13 +141,22 @@ def interrupt_orphans(*, among: Iterable[Message]) -> int:
     """Mark those answers ``among`` these that nobody writes any more; returns how many.
 
     Called for all of them when a web process starts, and before a branch is shown:
-    an answer's result may have found the disk full. Call it in the one web process
-    that serves the database, where running answers live.
+    an answer's result may have found the disk full. What another process of this
+    machine writes is left to that one, for as long as it lives.
     """
     # Read from the database first and looked up after, as the caller has to: an
     # answer that ends in between is no longer running there, and stays as it is.
-    orphans = [one.pk for one in among if one.is_running and answers.find(one.pk) is None]
+    orphans = [
+        one.pk
+        for one in among
+        if one.is_running and answers.find(one.pk) is None and not is_written_elsewhere(one)
+    ]
     return Message.objects.filter(pk__in=orphans).interrupt(_CUT_SHORT)
+
+
+def is_written_elsewhere(answer: Message) -> bool:
+    """Whether another process of this machine is writing it."""
+    return answer.is_running and answer.runner != this_process() and is_alive(answer.runner)
 
 
 def title_from(content: str) -> str:
@@ -140,6 +183,7 @@ def _answer(conversation: Conversation, question: Message | None) -> Message:
         parent=question,
         role=Message.Role.ASSISTANT,
         state=Message.State.RUNNING,
+        runner=this_process(),
         model_name=model.name if adapter is None else f"{model.name}:{adapter.slug}",
     )
     conversation.show(message)

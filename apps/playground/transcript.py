@@ -46,6 +46,7 @@ class Transcript:
         self._text = ""
         self._progress = Progress()
         self._settled = False
+        self._over = threading.Event()
         self._wakes: set[Callable[[], None]] = set()
 
     def append(self, text: str) -> None:
@@ -65,7 +66,12 @@ class Transcript:
         """Say that nothing more comes and that the result is stored."""
         with self._lock:
             self._settled = True
+        self._over.set()
         self._wake()
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it is settled within ``timeout`` seconds."""
+        return self._over.wait(timeout)
 
     def since(self, offset: int) -> View:
         """The text from ``offset`` on; an offset past the end counts as the end."""

@@ -3,6 +3,8 @@
 from django.urls import path
 
 from apps.playground import views
+from apps.playground.collecting import views as collecting
+from apps.playground.collecting.request_views import collect_requests
 
 app_name = "playground"
 
@@ -20,5 +22,9 @@ urlpatterns = [
     path("m/<int:pk>/regenerate/", views.regenerate, name="regenerate"),
     path("m/<int:pk>/edit/", views.edit, name="edit"),
     path("m/<int:pk>/show/", views.show, name="show"),
+    path("m/<int:pk>/rate/", collecting.rate, name="rate"),
+    path("m/<int:pk>/correct/", collecting.correct, name="correct"),
+    path("collect/", collecting.collect, name="collect"),
+    path("collect/requests/", collect_requests, name="collect_requests"),
     path("m/<int:pk>/delete/", views.delete_message, name="delete-message"),
 ]

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.playground import answers, services, streams
 from apps.playground.errors import PlaygroundError
 from apps.playground.forms import MessageForm, SettingsForm, TitleForm
+from apps.playground.mirrors import mirror
 from apps.playground.models import Conversation, Message
 from apps.playground.pages import (
     conversation_context,
@@ -90,7 +91,7 @@ def send(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         answer = services.send(conversation=chat, content=message_form.cleaned_data["content"])
     except PlaygroundError as error:
         return render_page(request, chat, 409, problem=str(error), message_form=message_form)
-    return _done(request, answer)
+    return done(request, answer)
 
 
 @require_POST
@@ -133,29 +134,30 @@ async def events(request: HttpRequest, pk: int) -> HttpResponseBase:
     # stored by then.
     running = answers.find(pk)
     one = await aget_object_or_404(Message, pk=pk)
-    if running is None:
+    if running is None and not services.is_written_elsewhere(one):
         body = streams.replay(one, streams.offset_asked_for(request))
         return HttpResponse(body, content_type=streams.CONTENT_TYPE, headers=_UNBUFFERED)
     # ASGI servers need the one, WSGI servers the other.
     follow = streams.follow if isinstance(request, ASGIRequest) else streams.follow_blocking
-    frames = follow(running.transcript, streams.frames_asked_for(request))
+    transcript = running.transcript if running else mirror(pk)
+    frames = follow(transcript, streams.frames_asked_for(request))
     return StreamingHttpResponse(frames, content_type=streams.CONTENT_TYPE, headers=_UNBUFFERED)
 
 
 @require_POST
 def stop(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """End an answer and keep what there is of it."""
-    answer = _message(pk)
+    answer = message_of(pk)
     services.stop(answer=answer)
-    return _done(request, answer)
+    return done(request, answer)
 
 
 @require_POST
 def regenerate(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Answer the same question once more."""
-    answer = _message(pk, role=Message.Role.ASSISTANT)
+    answer = message_of(pk, role=Message.Role.ASSISTANT)
     try:
-        return _done(request, services.regenerate(answer=answer))
+        return done(request, services.regenerate(answer=answer))
     except PlaygroundError as error:
         return render_page(request, answer.conversation, 409, problem=str(error))
 
@@ -163,7 +165,7 @@ def regenerate(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Ask a question differently."""
-    question = _message(pk, role=Message.Role.USER)
+    question = message_of(pk, role=Message.Role.USER)
     form = MessageForm(request.POST)
     if not form.is_valid():
         return render_page(request, question.conversation, 422, problem=form.errors["content"][0])
@@ -171,21 +173,21 @@ def edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         answer = services.edit(question=question, content=form.cleaned_data["content"])
     except PlaygroundError as error:
         return render_page(request, question.conversation, 409, problem=str(error))
-    return _done(request, answer)
+    return done(request, answer)
 
 
 @require_POST
 def show(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Show another version of a message."""
-    one = _message(pk)
+    one = message_of(pk)
     services.show_branch(message=one)
-    return _done(request, one)
+    return done(request, one)
 
 
 @require_POST
 def delete_message(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Delete a message and what follows it."""
-    one = _message(pk)
+    one = message_of(pk)
     services.delete_message(message=one)
     if request.htmx:
         return render_page(request, one.conversation)
@@ -195,7 +197,8 @@ def delete_message(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 # --- what they share ----------------------------------------------------------
 
 
-def _message(pk: int, **conditions: object) -> Message:
+def message_of(pk: int, **conditions: object) -> Message:
+    """A message with its conversation. Raises Http404."""
     messages = Message.objects.select_related("conversation__model", "parent")
     return get_object_or_404(messages, pk=pk, **conditions)
 
@@ -212,7 +215,8 @@ def _place(one: Message) -> str:
     return f"{one.conversation.get_absolute_url()}#m{one.pk}"
 
 
-def _done(request: HtmxHttpRequest, one: Message) -> HttpResponse:
+def done(request: HtmxHttpRequest, one: Message) -> HttpResponse:
+    """The thread after something was done to a message of it; without htmx its page."""
     if request.htmx:
         return render_page(request, get_object_or_404(Conversation, pk=one.conversation_id))
     return redirect(_place(one))

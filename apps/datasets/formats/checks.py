@@ -11,7 +11,7 @@ from typing import Any
 LONG_CHARACTERS = 100_000
 """Some 25,000 tokens: more than nearly every training run takes of one row."""
 
-_FORMULA = re.compile(r"\A[=@+]\s*[A-Za-z]+[A-Za-z0-9.]*\(")
+_FORMULA = re.compile(r"\A[=@+-]\s*[A-Za-z]+(?:[A-Za-z0-9.]*\(|\|)")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _MOJIBAKE = re.compile("Ã[\x80-\xbf]|â€[\x80-\xbf™œ]")

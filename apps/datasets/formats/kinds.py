@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.datasets.formats.mapping import Mapping, Target
+from apps.datasets.formats.messages import listed
 
 SAMPLED = 200
 """Records that are looked at."""
@@ -31,6 +32,7 @@ UNKNOWN = Kind("unknown", "Columns to be mapped", Mapping(Target.TEXT, {}))
 _MESSAGES = ("messages", "conversations", "conversation", "dialogue", "dialog", "chat")
 _PROMPTS = ("prompt", "question", "query", "input", "user", "problem")
 _ANSWERS = ("completion", "response", "answer", "output", "assistant", "solution", "target")
+_PAIRS = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"))
 _TEXTS = ("text", "content", "document", "body")
 
 
@@ -41,29 +43,34 @@ def recognise(records: Sequence[dict[str, Any]]) -> Kind:
     keys = [key for key in records[0] if _share(records, key) > 0.5]
     names = {key.lower(): key for key in keys}
     first = {key: _first(records, key) for key in keys}
-    return _preferences(names) or _chat(names, first) or _columns(names) or UNKNOWN
+    return _preferences(names, first) or _chat(names, first) or _columns(names) or UNKNOWN
 
 
-def _preferences(names: dict[str, str]) -> Kind | None:
-    if "chosen" not in names or "rejected" not in names:
+def _preferences(names: dict[str, str], first: dict[str, Any]) -> Kind | None:
+    pair = next((pair for pair in _PAIRS if all(name in names for name in pair)), None)
+    if pair is None:
         return None
-    roles = {"chosen": _column(names["chosen"]), "rejected": _column(names["rejected"])}
+    roles = {
+        role: _column(names[name]) for role, name in zip(("chosen", "rejected"), pair, strict=True)
+    }
     if prompt := _any(names, _PROMPTS):
-        roles["prompt"] = _column(prompt)
+        nested = isinstance(first[prompt], dict) and "messages" in first[prompt]
+        roles["prompt"] = _column(f"{prompt}.messages" if nested else prompt)
     return Kind("preference", "Preference pairs", Mapping(Target.PREFERENCE, roles))
 
 
 def _chat(names: dict[str, str], first: dict[str, Any]) -> Kind | None:
     for name in _MESSAGES:
         column = names.get(name)
-        if column is None or not _is_messages(first[column]):
+        messages = [] if column is None else listed(first[column])
+        if column is None or not _are_messages(messages):
             continue
         roles = {"messages": _column(column)}
         if "system" in names:
             roles["system"] = _column(names["system"])
         if tools := _any(names, ("tools", "functions")):
             roles["tools"] = _column(tools)
-        if "from" in first[column][0]:
+        if "from" in messages[0]:
             return Kind("sharegpt", "ShareGPT conversations", Mapping(Target.CHAT, roles))
         label = "OpenAI chat with tools" if tools else "OpenAI chat"
         return Kind("tools" if tools else "openai", label, Mapping(Target.CHAT, roles))
@@ -100,13 +107,8 @@ def _any(names: dict[str, str], wanted: Sequence[str]) -> str | None:
     return next((names[name] for name in wanted if name in names), None)
 
 
-def _is_messages(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and isinstance(value[0], dict)
-        and bool({"role", "from"} & value[0].keys())
-    )
+def _are_messages(value: list[Any]) -> bool:
+    return bool(value) and isinstance(value[0], dict) and bool({"role", "from"} & value[0].keys())
 
 
 def _column(name: str) -> str:

@@ -23,6 +23,9 @@ BOMB_FROM_BYTES = 256 * 1024 * 1024
 BOMB_RATIO = 200
 """Unpacked to packed. Repetitive JSONL comes to 20; what deflate packs at 1000 holds nothing."""
 
+MAX_PARQUET_MEMORY = 2_000_000_000
+"""Resident, of the process that reads a Parquet file: some row groups at a time."""
+
 CHUNK_BYTES = 256 * 1024
 """Bytes read at a time."""
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import orjson
-
+from apps.datasets.formats.conditions import Condition, all_hold
 from apps.datasets.formats.errors import BadMapping
-from apps.datasets.formats.messages import conversation, last_answer, read_tools
+from apps.datasets.formats.fields import as_text, field_of
+from apps.datasets.formats.messages import conversation, last_answer, read_tools, transcript
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]+)\}|[{}]")
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -46,25 +46,38 @@ _NEEDED: dict[Target, tuple[str, ...]] = {
     Target.PREFERENCE: ("chosen", "rejected"),
 }
 
+LEARNT = ("messages", "tools", "prompt", "completion", "chosen", "rejected", "text")
+"""Fields of a row that the trainer reads. Digests of rows depend on their order."""
+
 MAX_TEMPLATE = 10_000
 """Characters of a template."""
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """Sources by role, and what is kept beside them."""
+    """Sources by role, what is kept beside them, and of which records."""
 
     target: Target
     roles: dict[str, str]
     keep: tuple[str, ...] = field(default=())
     """Columns that stay in the row for splitting and filtering; training does not see them."""
+    where: tuple[Condition, ...] = field(default=())
+    """What a record has to meet; the others make no row."""
 
     def as_json(self) -> dict[str, Any]:
-        return {"target": str(self.target), "roles": self.roles, "keep": list(self.keep)}
+        return {
+            "target": str(self.target),
+            "roles": self.roles,
+            "keep": list(self.keep),
+            "where": [condition.as_json() for condition in self.where],
+        }
 
     @classmethod
     def of_json(cls, value: dict[str, Any]) -> Mapping:
-        return cls(Target(value["target"]), dict(value["roles"]), tuple(value.get("keep", ())))
+        """Raises BadMapping."""
+        where = tuple(Condition.of_json(each) for each in value.get("where", ()))
+        keep = tuple(value.get("keep", ()))
+        return cls(Target(value["target"]), dict(value["roles"]), keep, where)
 
     def check(self, columns: Iterable[str]) -> None:
         """Raises BadMapping where a role is missing or a column is not there."""
@@ -75,14 +88,21 @@ class Mapping:
             missing = [role for role in _NEEDED[self.target] if role not in used]
         if missing:
             raise BadMapping(f"Nothing is mapped to {' and '.join(missing)}. Choose a column.")
+        if learnt := sorted(set(LEARNT) & set(self.keep)):
+            raise BadMapping(
+                f"{learnt[0]} can't be kept beside the row: the trainer would take it for a part "
+                "of it. Leave it out, or put it into a template."
+            )
         known = set(columns)
         for role in ROLES[self.target]:
             for path in paths_in(self.roles.get(role, "")):
-                if path not in known and path.partition(".")[0] not in known:
-                    raise BadMapping(
-                        f"{role} names the column {path!r}, which is not there. There are: "
-                        f"{', '.join(sorted(known)[:20])}."
-                    )
+                _require_known(role, path, known)
+        for condition in self.where:
+            _require_known("A condition", condition.field, known)
+
+    def takes(self, record: dict[str, Any]) -> bool:
+        """Whether the record meets every condition, and so makes a row."""
+        return all_hold(self.where, record)
 
     def apply(self, record: dict[str, Any]) -> dict[str, Any]:
         """The row of a record. Values that are no text become JSON; absent ones are empty."""
@@ -100,19 +120,12 @@ def paths_in(template: str) -> Iterator[str]:
             yield found[1].strip()
 
 
-def field_of(record: dict[str, Any], path: str) -> Any:
-    """A column by its name, else a nested field by its dotted path; None where there is none."""
-    if path in record:
-        return record[path]
-    value: Any = record
-    for step in path.split("."):
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return None
-    return value
+def _require_known(who: str, path: str, known: set[str]) -> None:
+    if path not in known and path.partition(".")[0] not in known:
+        raise BadMapping(
+            f"{who} names the column {path!r}, which is not there. There are: "
+            f"{', '.join(sorted(known)[:20])}."
+        )
 
 
 def filled(template: str, record: dict[str, Any]) -> str:
@@ -124,15 +137,6 @@ def filled(template: str, record: dict[str, Any]) -> str:
         return found[0][0]
 
     return _BLANK_LINES.sub("\n\n", _PART.sub(part, template)).strip()
-
-
-def as_text(value: Any) -> str:
-    """A value as text; what is no text as JSON."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _value(template: str, record: dict[str, Any]) -> Any:
@@ -171,12 +175,16 @@ def _text(roles: dict[str, str], record: dict[str, Any]) -> dict[str, Any]:
 def _preference(roles: dict[str, str], record: dict[str, Any]) -> dict[str, Any]:
     chosen, rejected = (_value(roles[role], record) for role in ("chosen", "rejected"))
     prompt: Any = _value(roles.get("prompt", ""), record)
-    # UltraFeedback and its like repeat the conversation in both answers.
+    # Anthropic's pairs are transcripts, and have no prompt of their own.
+    if not prompt and isinstance(chosen, str) and isinstance(rejected, str):
+        chosen, rejected = transcript(chosen) or chosen, transcript(rejected) or rejected
     if isinstance(chosen, list) and isinstance(rejected, list):
-        if not prompt or isinstance(prompt, list):
-            prompt = conversation(chosen)[:-1]
+        # UltraFeedback and its like repeat the conversation in both answers; TRL and OpenAI don't.
+        repeated = conversation(chosen)[:-1]
+        if repeated and (not prompt or isinstance(prompt, list)):
+            prompt = repeated
         chosen, rejected = last_answer(chosen), last_answer(rejected)
-    prompt = prompt if isinstance(prompt, list) else as_text(prompt)
+    prompt = conversation(prompt) if isinstance(prompt, list) else as_text(prompt)
     return {"prompt": prompt, "chosen": as_text(chosen), "rejected": as_text(rejected)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -26,29 +27,43 @@ _ROLES = {
 }
 """ShareGPT's senders and others, as chat templates call them."""
 
+_SPEAKER = re.compile(r"\n\n(Human|Assistant):")
+"""Turns of Anthropic's transcripts; a text without them is no transcript."""
+
 _CARRIED = ("name", "tool_call_id", "reasoning_content", "reasoning", "thinking")
+
+
+def listed(value: Any) -> list[Any]:
+    """A list, also from a JSON text, as tables have it; empty where it is none."""
+    if isinstance(value, str):
+        value = _parsed(value)
+    return value if isinstance(value, list) else []
 
 
 def conversation(value: Any) -> list[Any]:
     """The messages of a row. What is no message stays, for the checks to tell."""
-    if isinstance(value, str):
-        value = _parsed(value)
-    if not isinstance(value, list):
-        return []
-    return [_message(item) if isinstance(item, dict) else item for item in value]
+    return [_message(item) if isinstance(item, dict) else item for item in listed(value)]
 
 
 def read_tools(value: Any) -> list[Any]:
     """Tool definitions, also from a JSON text; OpenAI's older ``functions`` as tools."""
-    if isinstance(value, str):
-        value = _parsed(value)
-    if not isinstance(value, list):
-        return []
     return [
         {"type": "function", "function": item}
         if isinstance(item, dict) and "function" not in item and "name" in item
         else item
-        for item in value
+        for item in listed(value)
+    ]
+
+
+def transcript(text: str) -> list[dict[str, Any]]:
+    """The messages of a transcript as "\\n\\nHuman: Hi\\n\\nAssistant: Hello"; none of another text."""
+    before, *turns = _SPEAKER.split(text)
+    if before.strip() or not turns:
+        return []
+    roles = {"Human": "user", "Assistant": "assistant"}
+    return [
+        {"role": roles[speaker], "content": said.strip()}
+        for speaker, said in zip(turns[::2], turns[1::2], strict=True)
     ]
 
 
@@ -62,11 +77,13 @@ def last_answer(messages: list[Any]) -> str:
 def _message(item: dict[str, Any]) -> dict[str, Any]:
     said = item.get("role", item.get("from"))
     content = item.get("content", item.get("value", item.get("text")))
+    if said == "function_call":  # ShareGPT's own turn for a call, as LLaMA-Factory has it
+        return {"role": "assistant", "content": "", "tool_calls": _calls(_called(content))}
     message: dict[str, Any] = {
         "role": _ROLES.get(said.lower(), said) if isinstance(said, str) else said,
         "content": _flat(content),
     }
-    if calls := item.get("tool_calls"):
+    if calls := item.get("tool_calls") or _called(item.get("function_call")):
         message["tool_calls"] = _calls(calls)
         message["content"] = message["content"] or ""
     for name in _CARRIED:
@@ -83,6 +100,14 @@ def _flat(content: Any) -> Any:
         if len(texts) == len(parts):
             return "\n".join(texts)
     return content
+
+
+def _called(value: Any) -> list[Any]:
+    """Calls that are written as their functions alone, also as a JSON text."""
+    if isinstance(value, str):
+        value = _parsed(value) or value
+    functions = value if isinstance(value, list) else [value] if value else []
+    return [{"type": "function", "function": function} for function in functions]
 
 
 def _calls(calls: Any) -> Any:

@@ -142,6 +142,21 @@ class RowTokenizer:
         ]
 
 
+def learnt_rows(row: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rows that the model sees of one, by what they are to it: of a pair both answers.
+
+    Each of a pair's is the conversation that ends in that answer; all else is itself, as "".
+    """
+    if "chosen" not in row or "rejected" not in row:
+        return {"": row}
+    prompt = row.get("prompt") or ""
+    asked = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+    return {
+        side: {"messages": [*asked, {"role": "assistant", "content": row[side]}]}
+        for side in ("chosen", "rejected")
+    }
+
+
 @dataclass(frozen=True)
 class Lengths:
     """The token lengths of many rows, and what a limit does to them."""

@@ -24,6 +24,12 @@ def data_dir(tmp_path: Path, settings: Settings) -> Path:
     return Path(settings.HUB.data_dir)
 
 
+@pytest.fixture(autouse=True)
+def no_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's transaction keeps the thread that would write them waiting for its end."""
+    monkeypatch.setattr("apps.jobs.conduct.BEAT_SECONDS", 600.0)
+
+
 def carried_out(job: DatasetJob, **options: Any) -> DatasetJob:
     """The job after it was run here."""
     run(job, stops=options.pop("stops", threading.Event()), **options)

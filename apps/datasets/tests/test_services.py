@@ -11,6 +11,7 @@ import pytest
 
 from apps.datasets import services
 from apps.datasets.errors import BadDataOrder, Busy, InUse
+from apps.datasets.exporting import export
 from apps.datasets.formats.checks import Problem
 from apps.datasets.formats.errors import BadMapping
 from apps.datasets.formats.personal import EVERY
@@ -251,10 +252,10 @@ def test_columns_and_pairs_are_not_for_training(imported: Import) -> None:
 
 def test_an_export_goes_to_an_empty_folder_only(imported: Import, tmp_path: Path) -> None:
     version = imported(PAIRS).version(2)
-    (path,) = services.export(version=version, to=tmp_path / "out")
+    (path,) = export(version=version, to=tmp_path / "out")
     assert path.read_bytes() == (version.folder / "train.jsonl").read_bytes()
     with pytest.raises(BadDataOrder, match="not empty"):
-        services.export(version=version, to=tmp_path / "out")
+        export(version=version, to=tmp_path / "out")
 
 
 def test_an_uploaded_file_goes_once_it_is_imported(db: None, data_dir: Path) -> None:

@@ -33,7 +33,7 @@ def list_downloads(
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> DownloadList:
     """The newest first, whatever became of them."""
-    downloads = Download.objects.select_related("model")
+    downloads = Download.objects.select_related("model", "dataset")
     if state is not None:
         downloads = downloads.filter(state=state)
     page = downloads[offset : offset + limit]
@@ -120,13 +120,13 @@ def put_download_first(request: HttpRequest, key: int) -> DownloadOut:
     summary="Forget a download",
 )
 def forget_download(request: HttpRequest, key: int) -> Status[None]:
-    """Takes one that is over off the list; its model stays."""
+    """Takes one that is over off the list; its model or dataset stays."""
     services.forget(download=_download(key))
     return Status(204, None)
 
 
 def _download(key: int) -> Download:
-    download = Download.objects.select_related("model").filter(pk=key).first()
+    download = Download.objects.select_related("model", "dataset").filter(pk=key).first()
     if download is None:
         raise DownloadNotFound(f"There is no download {key}.")
     return download

@@ -1,15 +1,21 @@
-"""One download from its first byte to the registered model."""
+"""One download from its first byte to the registered model, or the ordered import of its rows."""
 
 from __future__ import annotations
 
 import shutil
 
+from django.db import transaction
+
+from apps.datasets.errors import DatasetError
+from apps.datasets.services import order_import
 from apps.discovery import hub
 from apps.discovery.configured import configured_access
 from apps.discovery.downloads.models import Download
 from apps.discovery.downloads.place import (
     basename,
     default_slug,
+    fetched_place,
+    folder_of,
     present,
     promised,
     reclaim,
@@ -25,15 +31,22 @@ from apps.models.models import LocalModel
 from apps.models.runtime.errors import ModelFormatError, RuntimeFault
 from apps.models.services import adopt_folder, require_free
 
-EXPECTED = (DiscoveryError, RegistryError, RuntimeFault)
+EXPECTED = (DiscoveryError, RegistryError, RuntimeFault, DatasetError)
 
 
 def bring(download: Download, report: Report) -> None:
-    """Fetch what is missing, check it, register it, and enter the model in the download's row.
+    """Fetch what is missing, check it, and enter what came of it in the download's row.
 
-    Raises one of EXPECTED; what has arrived by then stays for the next time. Files that
-    are no model after all are removed.
+    Raises one of EXPECTED; what has arrived by then stays for the next time.
     """
+    if download.is_data:
+        _bring_dataset(download, report)
+    else:
+        _bring_model(download, report)
+
+
+def _bring_model(download: Download, report: Report) -> None:
+    """Files that are no model after all are removed."""
     slug, snapshot = download.slug, download.snapshot
     require_free(slug, landing.home(slug))
     with landing.exclusive(slug):
@@ -46,10 +59,34 @@ def bring(download: Download, report: Report) -> None:
     Download.objects.filter(pk=download.pk).update(model=model, bytes_done=download.bytes_total)
 
 
+def _bring_dataset(download: Download, report: Report) -> None:
+    """Order the import of the files; from then on they are that job's."""
+    if download.dataset_id is not None:
+        return  # the process ended right after it ordered the import
+    place = fetched_place(download)
+    if not place.exists():
+        _fetch(download, report)
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder_of(download).rename(place)
+    chosen = download.selection
+    with transaction.atomic():
+        job = order_import(
+            path=place,
+            name=chosen["name"],
+            uploaded=True,
+            origin=chosen["origin"],
+            splits=chosen["splits"],
+            by=chosen["by"],
+        )
+        Download.objects.filter(pk=download.pk).update(
+            dataset=job.dataset, bytes_done=download.bytes_total
+        )
+
+
 def _fetch(download: Download, report: Report) -> None:
-    folder = landing.partial(download.slug)
+    folder = folder_of(download)
     require_room(download.snapshot, folder, others=promised(besides=download))
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     watch = Watch(download, report)
     hub.download(download.snapshot, folder, configured_access(), watch.on_step, watch.on_setback)
 

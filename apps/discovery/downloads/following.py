@@ -50,14 +50,15 @@ def follow(download: Download, show: Shown) -> None:
     """
     while download.is_active:
         if not worker_is_alive():
-            _run_here(download, show)
+            run_here(download, show)
         download.refresh_from_db()
         show(download.doing_now, download.bytes_done)
         if download.is_active:
             time.sleep(LOOK_EVERY)
 
 
-def _run_here(download: Download, show: Shown) -> None:
+def run_here(download: Download, show: Shown) -> None:
+    """Do a worker's part in this process. Ctrl-C pauses it."""
     settle_downloads()  # nobody else does while there is no worker
     download.refresh_from_db()
     try:

@@ -1,4 +1,4 @@
-"""A model on its way here, as its row tells it."""
+"""A model or a dataset on its way here, as its row tells it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Count, Q, Sum
 
+from apps.datasets.models import Dataset
 from apps.discovery.snapshot import RemoteFile, Snapshot
 from apps.jobs.models import ACTIVE, Job, JobQuerySet, JobState
 from apps.models.models import LocalModel, validate_slug
@@ -44,6 +45,10 @@ class Queue:
 
 
 class DownloadQuerySet(JobQuerySet["Download"]):
+    def of_name(self, repo_type: str, slug: str) -> DownloadQuerySet:
+        """Those that became, or are to become, the model or dataset of this name."""
+        return self.filter(repo_type=repo_type, slug=slug)
+
     def in_turn(self) -> DownloadQuerySet:
         """The one to begin next first."""
         return self.order_by("rank", "pk")
@@ -80,23 +85,36 @@ class DownloadQuerySet(JobQuerySet["Download"]):
 
     def over(self) -> DownloadQuerySet:
         """What came and what was cancelled, the latest first."""
-        return self.filter(state__in=OVER).select_related("model").order_by("-finished_at", "-pk")
+        return (
+            self.filter(state__in=OVER)
+            .select_related("model", "dataset")
+            .order_by("-finished_at", "-pk")
+        )
 
 
 class Download(Job):
-    """One revision of a repository that is to become a model of this hub.
+    """One revision of a repository that is to become a model or a dataset of this hub.
 
     What it holds is fixed when it is ordered: the commit, and with it the files, their
     sizes and checksums. So it can go on at any time, and never mixes two revisions.
     """
 
+    class RepoType(models.TextChoices):
+        MODEL = "model", "Model"
+        DATASET = "dataset", "Dataset"
+
+    repo_type = models.CharField(max_length=16, choices=RepoType, default=RepoType.MODEL)
     repo_id = models.CharField(max_length=200)
     revision = models.CharField(
         max_length=200, blank=True, help_text="What was asked for; empty: the newest."
     )
     commit = models.CharField(max_length=40)
     slug = models.CharField(
-        max_length=120, validators=[validate_slug], help_text="What the model is to be called here."
+        max_length=120, validators=[validate_slug], help_text="What it is to be called here."
+    )
+    selection: models.JSONField[Any, Any] = models.JSONField(
+        default=dict,
+        help_text="Of a dataset: its name here, configuration, and the split of each file.",
     )
     files: models.JSONField[Any, Any] = models.JSONField(
         default=list, help_text="Name, size and checksum of each file, in the order to fetch."
@@ -111,6 +129,9 @@ class Download(Job):
     model = models.ForeignKey(
         LocalModel, null=True, on_delete=models.SET_NULL, related_name="downloads"
     )
+    dataset = models.ForeignKey(
+        Dataset, null=True, on_delete=models.SET_NULL, related_name="downloads"
+    )
 
     objects = DownloadQuerySet.as_manager()
 
@@ -121,7 +142,7 @@ class Download(Job):
                 fields=("place",), condition=Q(state=JobState.RUNNING), name="one_download_a_place"
             ),
             models.UniqueConstraint(
-                fields=("slug",),
+                fields=("repo_type", "slug"),
                 condition=Q(state__in=UNFINISHED),
                 name="one_unfinished_download_a_name",
             ),
@@ -133,7 +154,13 @@ class Download(Job):
 
     @property
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.repo_id, self.commit, tuple(RemoteFile(**one) for one in self.files))
+        files = tuple(RemoteFile(**one) for one in self.files)
+        return Snapshot(self.repo_id, self.commit, files, "dataset" if self.is_data else "model")
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it brings a dataset."""
+        return self.repo_type == self.RepoType.DATASET
 
     def asks_for(self, revision: str | None) -> bool:
         """Whether it is known, without asking the hub, to bring what ``revision`` names."""

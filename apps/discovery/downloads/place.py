@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
+from django.conf import settings
 from django.db.models import F, Sum
 
 from apps.discovery.downloads.models import Download
@@ -17,6 +19,9 @@ from apps.models.models import LocalModel
 from apps.models.naming import slug_from
 from apps.models.services import require_vacant
 from apps.models.sizes import readable
+
+_COPIES = 2
+"""Of a dataset's files, beside them: its columns, and the rows made of them."""
 
 
 def default_slug(repo_id: str) -> str:
@@ -48,12 +53,29 @@ def require_no_other(slug: str, repo_id: str) -> None:
     require_vacant(slug)
 
 
+def folder_of(download: Download) -> Path:
+    """Where its files grow. It outlives the process, so that the next one can go on."""
+    if not download.is_data:
+        return landing.partial(download.slug)
+    return Path(settings.HUB.datasets_dir) / f".{download.slug}.partial"
+
+
+def fetched_place(download: Download) -> Path:
+    """Where a dataset's files wait, whole, for the import that reads and removes them."""
+    files = "".join(f"{file['name']} {file['checksum']}\n" for file in download.files)
+    key = hashlib.sha256(files.encode()).hexdigest()[:16]
+    return Path(settings.HUB.uploads_dir) / f"hub-{download.pk}-{key}" / "rows"
+
+
 def require_room(snapshot: Snapshot, folder: Path, *, others: int) -> None:
     """Raises NotEnoughDisk before a byte is fetched.
 
     ``others``: bytes that other downloads are about to write on the same disk.
     """
     missing = snapshot.missing_bytes(folder)
+    if snapshot.repo_type == "dataset":
+        missing += _COPIES * snapshot.size_bytes
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     free = shutil.disk_usage(folder.parent).free
     if free >= missing + others + FREE_FLOOR_BYTES:
         return
@@ -103,9 +125,18 @@ def reclaim(slug: str, snapshot: Snapshot) -> None:
         home.rename(partial)
 
 
-def discard(slug: str) -> None:
+def discard(download: Download) -> None:
     """Remove what a cancelled download left, unless another one may go on with it."""
-    others = Download.objects.keeping().filter(slug=slug)
+    if not download.is_data:
+        _discard_model(download.slug)
+    elif not Download.objects.keeping().of_name(download.repo_type, download.slug).exists():
+        shutil.rmtree(folder_of(download), ignore_errors=True)
+        for place in Path(settings.HUB.uploads_dir).glob(f"hub-{download.pk}-*"):
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _discard_model(slug: str) -> None:
+    others = Download.objects.keeping().of_name(Download.RepoType.MODEL, slug)
     # Asked first without the name's lock: a download that runs holds that for hours.
     if not landing.partial(slug).exists() or others.exists():
         return

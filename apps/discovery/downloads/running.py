@@ -43,15 +43,14 @@ def run_download(
         )
     finally:
         if download.state == JobState.CANCELLED:
-            discard(download.slug)
+            discard(download)
 
 
 def settle_downloads() -> None:
     """Queue the downloads whose process is gone, and clear away behind those cancelled."""
     settle_orphans(Download.objects.all(), error=LOST, as_state=JobState.QUEUED)
-    cancelled = Download.objects.filter(state=JobState.CANCELLED)
-    for slug in cancelled.values_list("slug", flat=True).distinct():
-        discard(slug)
+    for download in Download.objects.filter(state=JobState.CANCELLED):
+        discard(download)
 
 
 def _take_place(download: Download) -> bool:

@@ -21,10 +21,11 @@ class FileOut(BaseModel):
 
 class DownloadOut(BaseModel):
     id: int
+    repo_type: Literal["model", "dataset"]
     repo_id: str
     revision: str = Field(description="What was asked for; empty: the newest.")
     commit: str
-    name: str = Field(description="What the model is to be called here.")
+    name: str = Field(description="What it is to be called here.")
     state: State
     asked: Literal["", "pause", "cancel"] = Field(
         description="What a running one was asked and has not done yet."
@@ -36,6 +37,9 @@ class DownloadOut(BaseModel):
     seconds_left: float | None = Field(description="Null: not known.")
     files: list[FileOut]
     model: str | None = Field(description="The model that came of it; null: none yet, or deleted.")
+    dataset: str | None = Field(
+        description="The dataset that its rows are imported into; null: none yet, or deleted."
+    )
     error: str
     created_at: datetime
     started_at: datetime | None
@@ -52,12 +56,14 @@ class DownloadOut(BaseModel):
                 "doing": download.doing_now,
                 "bytes_per_second": download.rate_now,
                 "model": download.model.slug if download.model else None,
+                "dataset": download.dataset.slug if download.dataset else None,
             }
         )
 
 
 _SAME = (
     "id",
+    "repo_type",
     "repo_id",
     "revision",
     "commit",

@@ -1,4 +1,4 @@
-"""Ordering downloads, and what a person may ask of them."""
+"""Ordering downloads of models, and what a person may ask of any download."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from apps.discovery.downloads.models import OVER, Download
 from apps.discovery.downloads.place import (
     default_slug,
     discard,
+    folder_of,
     present,
     promised,
     require_no_other,
@@ -31,7 +32,7 @@ from apps.models.services import require_free
 
 @dataclass(frozen=True)
 class Ordered:
-    """What became of an order: a model that is here already, or its download."""
+    """What became of an order: a model that is here already, or a download."""
 
     model: LocalModel | None = None
     download: Download | None = None
@@ -54,20 +55,20 @@ def start(*, repo_id: str, revision: str | None = None, slug: str | None = None)
         return Ordered(model=here)
     require_free(target, landing.home(target))
     require_no_other(target, repo_id)
-    underway = Download.objects.unfinished().filter(slug=target).first()
+    named = Download.objects.unfinished().of_name(Download.RepoType.MODEL, target)
+    underway = named.first()
     if underway is not None and underway.repo_id == repo_id and underway.asks_for(revision):
-        return _joined(underway)
+        return joined(underway)
     snapshot = hub.find(repo_id, revision, configured_access())
     if underway is not None:
-        return _joined(_same(underway, snapshot))
+        return joined(_same(underway, snapshot))
     require_room(snapshot, landing.partial(target), others=promised())
     try:
         with transaction.atomic():
-            download = _order(snapshot, revision or "", target)
-            transaction.on_commit(tasks.work_off_downloads)
+            download = queued(Download(slug=target), snapshot, revision or "")
     except IntegrityError:
         # Somebody else ordered something under this name a moment ago.
-        return _joined(_same(Download.objects.unfinished().filter(slug=target).get(), snapshot))
+        return joined(_same(named.all().get(), snapshot))
     return Ordered(download=download)
 
 
@@ -99,7 +100,7 @@ def cancel(*, download: Download) -> None:
     ).update(state=JobState.CANCELLED)
     download.refresh_from_db()
     if download.state == JobState.CANCELLED:
-        discard(download.slug)
+        discard(download)
 
 
 def put_first(*, download: Download) -> None:
@@ -116,28 +117,36 @@ def forget(*, download: Download) -> None:
         raise StillUnfinished(f"The download of {download.repo_id} is not over. Cancel it first.")
 
 
-def _order(snapshot: Snapshot, revision: str, slug: str) -> Download:
-    """A queued row; an earlier one that stopped short is used again."""
+def queued(wanted: Download, snapshot: Snapshot, revision: str) -> Download:
+    """A queued row for the snapshot; an earlier one that stopped short is used again.
+
+    ``wanted``: a new row with its type, name and selection. Call it in a transaction.
+    Raises IntegrityError where another download is to become what it is called.
+    """
+    missing = snapshot.missing_bytes(folder_of(wanted))
     facts = {
         "revision": revision,
         "commit": snapshot.commit,
         "files": [asdict(file) for file in snapshot.files],
+        "selection": wanted.selection,
         "bytes_total": snapshot.size_bytes,
-        "bytes_done": snapshot.size_bytes - snapshot.missing_bytes(landing.partial(slug)),
+        "bytes_done": snapshot.size_bytes - missing,
     }
-    stopped = Download.objects.filter(repo_id=snapshot.repo_id, slug=slug).exclude(
-        state=JobState.DONE
-    )
+    transaction.on_commit(tasks.work_off_downloads)
+    named = Download.objects.of_name(wanted.repo_type, wanted.slug)
+    stopped = named.filter(repo_id=snapshot.repo_id).exclude(state=JobState.DONE)
     download = stopped.select_for_update().first()
     if download is None:
-        return Download.objects.create(repo_id=snapshot.repo_id, slug=slug, **facts)
+        key = {"repo_type": wanted.repo_type, "repo_id": snapshot.repo_id, "slug": wanted.slug}
+        return Download.objects.create(**key, **facts)
     if control.requeue(download):
         Download.objects.filter(pk=download.pk).update(rate=0.0, model=None, **facts)
         download.refresh_from_db()
     return download
 
 
-def _joined(download: Download) -> Ordered:
+def joined(download: Download) -> Ordered:
+    """An order for what is on its way already; a paused one goes on."""
     if download.state == JobState.PAUSED:
         resume(download=download)
     return Ordered(download=download, joined=True)

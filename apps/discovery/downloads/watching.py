@@ -7,11 +7,10 @@ import time
 
 from apps.discovery import hub
 from apps.discovery.downloads.models import Download
-from apps.discovery.downloads.place import require_floor
+from apps.discovery.downloads.place import folder_of, require_floor
 from apps.discovery.downloads.speed import Speedometer
 from apps.discovery.errors import DiscoveryError, DownloadDamaged, HubUnreachable
 from apps.jobs.conduct import Report
-from apps.models import landing
 from apps.models.sizes import readable
 
 TRIES = 8
@@ -40,7 +39,7 @@ class Watch:
     def __init__(self, download: Download, report: Report) -> None:
         self._report = report
         self._total = max(1, download.bytes_total)
-        self._folder = landing.partial(download.slug)
+        self._folder = folder_of(download)
         self._speed = Speedometer()
         self._done = 0
         self._failures = 0

@@ -3,20 +3,34 @@
 from apps.discovery.hub.access import Access, check_repo_id
 from apps.discovery.hub.fetching import Answer
 from apps.discovery.hub.files import find, no_weights
+from apps.discovery.hub.reaching import reach
 from apps.discovery.hub.repositories import (
+    DataRepository,
     Repository,
     Revision,
+    data_repository,
     repository,
     revisions,
     small_file,
 )
-from apps.discovery.hub.searching import Listing, Query, Sort, search
+from apps.discovery.hub.searching import (
+    DatasetListing,
+    Listing,
+    Query,
+    Sort,
+    search,
+    search_datasets,
+)
 from apps.discovery.hub.transfer import Progress, Setback, Step, download
+from apps.discovery.hub.uploading import Outgoing, create_repository, upload
 
 __all__ = [
     "Access",
     "Answer",
+    "DataRepository",
+    "DatasetListing",
     "Listing",
+    "Outgoing",
     "Progress",
     "Query",
     "Repository",
@@ -25,11 +39,16 @@ __all__ = [
     "Sort",
     "Step",
     "check_repo_id",
+    "create_repository",
+    "data_repository",
     "download",
     "find",
     "no_weights",
+    "reach",
     "repository",
     "revisions",
     "search",
+    "search_datasets",
     "small_file",
+    "upload",
 ]

@@ -82,7 +82,7 @@ def _refusal(repo_id: str, access: Access, error: GatedRepoError) -> errors.Acce
         )
     if "rejected" in said:
         return errors.AccessDenied(
-            f"The authors of {repo_id} refused your request to access it. Choose another model."
+            f"The authors of {repo_id} refused your request to access it. Choose another."
         )
     return errors.LicenceNotAccepted(
         f"{repo_id} is gated, and your account has not accepted its conditions. Accept them at "

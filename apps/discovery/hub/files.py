@@ -13,7 +13,7 @@ from apps.discovery.hub.access import Access, check_repo_id
 from apps.discovery.hub.failures import explained
 from apps.discovery.hub.fetching import fetch_json, not_the_hub
 from apps.discovery.reading import count, table, text
-from apps.discovery.snapshot import RemoteFile, Snapshot, needed
+from apps.discovery.snapshot import RemoteFile, RepoType, Snapshot, needed
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -29,7 +29,9 @@ class Description:
     """The whole answer, untrusted."""
 
 
-def describe(repo_id: str, revision: str | None, access: Access) -> Description:
+def describe(
+    repo_id: str, revision: str | None, access: Access, repo_type: RepoType = "model"
+) -> Description:
     """The repository at ``revision``, or its newest commit. One request.
 
     Read by hand: the library's ``ModelInfo`` fails where any part of the answer, needed
@@ -37,10 +39,10 @@ def describe(repo_id: str, revision: str | None, access: Access) -> Description:
     HubUnreachable.
     """
     check_repo_id(repo_id)
-    url = f"{access.endpoint}/api/models/{repo_id}"
+    url = f"{access.endpoint}/api/{repo_type}s/{repo_id}"
     if revision:
         url += f"/revision/{quote(revision, safe='')}"
-    with explained(repo_id, access):
+    with explained(repo_id if repo_type == "model" else f"datasets/{repo_id}", access):
         answer, _ = fetch_json(url, access, params={"blobs": True})
     given = table(answer)
     commit, siblings = text(given.get("sha")), given.get("siblings")

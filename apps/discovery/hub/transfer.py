@@ -77,7 +77,7 @@ def download(
     for file in snapshot.files:
         _Transfer(snapshot, file, folder, access, counter).complete(setback)
         counter.before += file.size
-    with explained(snapshot.repo_id, access, resumes=True):
+    with explained(snapshot.address, access, resumes=True):
         snapshot.remove_strays(folder)
 
 
@@ -113,7 +113,7 @@ class _Transfer:
         while True:
             had = self._size()
             try:
-                with explained(self._snapshot.repo_id, self._access, resumes=True):
+                with explained(self._snapshot.address, self._access, resumes=True):
                     self._attempt()
             except (errors.HubUnreachable, errors.DownloadDamaged) as error:
                 setback(error, self._size() > had)
@@ -140,6 +140,7 @@ class _Transfer:
         url = hf_hub_url(
             self._snapshot.repo_id,
             self._file.name,
+            repo_type=self._snapshot.repo_type,
             revision=self._snapshot.commit,
             endpoint=self._access.endpoint,
         )

@@ -28,10 +28,19 @@ def further(address: SearchAddress, cursor: str) -> str:
     return address.further(cursor)
 
 
+@register.filter
+def row_range(category: str) -> str:
+    """A size category as people write it: "10K<n<100K" as "10K to 100K"."""
+    least, _, most = category.partition("<n<")
+    if most:
+        return f"{least} to {most}"
+    return category.replace("n<", "under ").replace("n>", "over ")
+
+
 @register.simple_tag
-def repo_url(repo_id: str) -> str:
+def repo_url(repo_id: str, repo_type: str = "model") -> str:
     """The address of the page of a repository ``owner/name``; of a search, for other names."""
     if not is_repo_id(repo_id):
         return f"{reverse('discover:home')}?{urlencode({'q': repo_id})}"
     owner, _, name = repo_id.partition("/")
-    return reverse("discover:model", args=[owner, name])
+    return reverse(f"discover:{repo_type}", args=[owner, name])

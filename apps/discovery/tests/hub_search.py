@@ -1,4 +1,4 @@
-"""The hub's list of models and a repository's revisions, for the hub on the loopback.
+"""The hub's lists of models and datasets and a repository's revisions, on the loopback.
 
     catalogue = Catalogue(hub_server)
     catalogue.add("acme/Tiny-4bit", tags=["mlx"], downloads=5)
@@ -17,8 +17,9 @@ from urllib.parse import urlencode
 
 from apps.discovery.tests.hub_server import Exchange, HubServer, Repo
 
-_LIST = re.compile(r"/api/models")
-_REFS = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/refs")
+_LIST = re.compile(r"/api/(?P<kind>models|datasets)")
+_REFS = re.compile(r"/api/(?P<kind>models|datasets)/(?P<repo>[^/]+/[^/]+)/refs")
+_DATASETS = "datasets/"
 
 
 @dataclass
@@ -44,11 +45,11 @@ class Catalogue:
         """The queries of the searches so far."""
         return [seen.query for seen in self.server.requests if seen.path == "/api/models"]
 
-    def _list(self, exchange: Exchange, _: re.Match[str]) -> None:
+    def _list(self, exchange: Exchange, asked: re.Match[str]) -> None:
         if self.broken is not None or self.status != 200:
             exchange.send(self.status, self.broken or b"", {"Content-Type": "application/json"})
             return
-        found = self._found(exchange.query)
+        found = self._found(asked["kind"], exchange.query)
         limit = int(_first(exchange.query, "limit") or 1000)
         cursor = _first(exchange.query, "cursor") or "0"
         if not (cursor.isascii() and cursor.isdecimal()):
@@ -59,18 +60,19 @@ class Catalogue:
         if start + limit < len(found):
             query = urlencode({**exchange.query, "cursor": [start + limit]}, doseq=True)
             host = self.next_host or self.server.endpoint
-            headers["Link"] = f'<{host}/api/models?{query}>; rel="next"'
+            headers["Link"] = f'<{host}{asked[0]}?{query}>; rel="next"'
         expand = exchange.query.get("expand")
         exchange.json([_item(each, expand) for each in found[start : start + limit]], headers)
 
-    def _found(self, query: dict[str, list[str]]) -> list[tuple[str, Repo]]:
+    def _found(self, kind: str, query: dict[str, list[str]]) -> list[tuple[str, Repo]]:
         words, gated = _first(query, "search").lower(), _first(query, "gated")
         task, sort = _first(query, "pipeline_tag"), _first(query, "sort")
         tags = set(query.get("filter", []))
         found = [
-            (repo_id, repo)
+            (repo_id.removeprefix(_DATASETS), repo)
             for repo_id, repo in self.server.repos.items()
-            if words in repo_id.lower()
+            if repo_id.startswith(_DATASETS) == (kind == "datasets")
+            and words in repo_id.removeprefix(_DATASETS).lower()
             and tags <= set(repo.facts.get("tags", ()))
             and task in ("", repo.facts.get("pipeline_tag"))
             and gated in ("", str(bool(repo.gate or repo.facts.get("gated"))).lower())
@@ -78,12 +80,13 @@ class Catalogue:
         return sorted(found, key=lambda each: each[1].facts.get(sort, 0), reverse=True)
 
     def _refs(self, exchange: Exchange, asked: re.Match[str]) -> None:
-        repo = exchange.visible(asked["repo"])
+        prefix = _DATASETS if asked["kind"] == "datasets" else ""
+        repo = exchange.visible(prefix + asked["repo"])
         if repo is None:
             return
         main = {"name": "main", "ref": "refs/heads/main", "targetCommit": repo.commit}
         refs = {"branches": [main], "tags": [], "converts": []}
-        exchange.json(refs | self.refs.get(asked["repo"], {}))
+        exchange.json(refs | self.refs.get(prefix + asked["repo"], {}))
 
 
 def _item(found: tuple[str, Repo], expand: list[str] | None) -> dict[str, Any]:

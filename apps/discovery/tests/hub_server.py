@@ -7,6 +7,8 @@ demand: slow, broken off, damaged, busy.
 
     with HubServer() as hub:
         hub.add("acme/tiny", {"config.json": b"{}"})
+        hub.add("datasets/acme/rows", {"train.jsonl": b"{}"})
+        hub.branch("datasets/acme/rows", "refs/convert/parquet", {"default/train/0000.parquet": b""})
         hub.gate("acme/tiny", status=403, message="...")
         hub.fail("config.json", Failure(429, {"Retry-After": "1"}))
         with hub.cut_off("model.safetensors", after=1000): ...
@@ -39,10 +41,10 @@ LARGE = 20_000
 THROTTLED_PIECE = 2_000
 """Bytes that a slow answer sends at once."""
 
-_REPO = r"(?P<repo>[^/]+/[^/]+)"
-_INFO = re.compile(rf"/api/models/{_REPO}(?:/revision/(?P<revision>.+))?")
-_TREE = re.compile(rf"/api/models/{_REPO}/tree/(?P<revision>[^/]+)")
-_FILE = re.compile(rf"/{_REPO}/resolve/(?P<revision>[^/]+)/(?P<name>.+)")
+_NAMED = r"/api/(?P<kind>models|datasets)/(?P<id>[^/]+/[^/]+)"
+_INFO = re.compile(rf"{_NAMED}(?:/revision/(?P<revision>.+))?")
+_TREE = re.compile(rf"{_NAMED}/tree/(?P<revision>[^/]+)")
+_FILE = re.compile(r"/(?P<repo>(?:datasets/)?[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<name>.+)")
 _BLOB = re.compile(r"/blobs/(?P<checksum>[0-9a-f]{64})/(?P<name>.+)")
 
 
@@ -74,6 +76,15 @@ class Repo:
     """The token that may see it; None: it is public."""
     facts: dict[str, Any] = field(default_factory=dict)
     """More of what the information about it says."""
+    branches: dict[str, Repo] = field(default_factory=dict)
+    """Other branches than main, by name."""
+
+    def at(self, revision: str | None) -> Repo | None:
+        """What it holds at a branch or commit; None where it has no such."""
+        if revision in (None, "main", self.commit):
+            return self
+        by_name = self.branches.get(revision or "")
+        return by_name or next((b for b in self.branches.values() if b.commit == revision), None)
 
 
 Route = tuple[re.Pattern[str], Callable[["Exchange", "re.Match[str]"], None]]
@@ -82,6 +93,7 @@ Route = tuple[re.Pattern[str], Callable[["Exchange", "re.Match[str]"], None]]
 @dataclass
 class HubServer:
     repos: dict[str, Repo] = field(default_factory=dict)
+    """Models as ``owner/name``, datasets as ``datasets/owner/name``."""
     routes: list[Route] = field(default_factory=list)
     requests: list[Seen] = field(default_factory=list)
     served: list[tuple[str, int]] = field(default_factory=list)
@@ -138,9 +150,13 @@ class HubServer:
 
     def add(self, repo_id: str, files: dict[str, bytes], **facts: Any) -> Repo:
         """A repository whose commit follows from its contents."""
-        content = b"".join(name.encode() + files[name] for name in sorted(files))
-        self.repos[repo_id] = Repo(files, hashlib.sha1(content).hexdigest(), facts=facts)
+        self.repos[repo_id] = _repo(files, facts)
         return self.repos[repo_id]
+
+    def branch(self, repo_id: str, name: str, files: dict[str, bytes]) -> Repo:
+        """A branch of a repository that is there, with contents of its own."""
+        self.repos[repo_id].branches[name] = _repo(files, {})
+        return self.repos[repo_id].branches[name]
 
     def gate(self, repo_id: str, *, status: int, message: str) -> None:
         self.repos[repo_id].gate = (status, message)
@@ -181,6 +197,12 @@ class Exchange(BaseHTTPRequestHandler):
         """Quiet: the tests read ``requests``."""
 
     def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def do_PUT(self) -> None:
         self.do_GET()
 
     def do_GET(self) -> None:
@@ -287,22 +309,23 @@ def _info(exchange: Exchange, asked: re.Match[str]) -> None:
         status, body = hub.broken_info
         exchange.send(status, body, {"Content-Type": "text/html"})
         return
-    repo = exchange.visible(asked["repo"])
+    repo = exchange.visible(_key(asked))
     if repo is None:
         return
-    if asked["revision"] not in (None, "main", repo.commit):
+    there = repo.at(asked["revision"])
+    if there is None:
         exchange.refuse(404, "RevisionNotFound", f"Invalid rev id: {asked['revision']}")
         return
     with_sizes = "blobs" in exchange.query
     exchange.json(
         {
-            "id": asked["repo"],
-            "sha": repo.commit,
+            "id": asked["id"],
+            "sha": there.commit,
             "private": repo.private_to is not None,
             "gated": "auto" if repo.gate else False,
             "siblings": [
                 _sibling(name, content) if with_sizes else {"rfilename": name}
-                for name, content in repo.files.items()
+                for name, content in there.files.items()
             ],
             **repo.facts,
         }
@@ -310,13 +333,14 @@ def _info(exchange: Exchange, asked: re.Match[str]) -> None:
 
 
 def _tree(exchange: Exchange, asked: re.Match[str]) -> None:
-    repo = exchange.visible(asked["repo"])
+    repo = exchange.visible(_key(asked))
     if repo is None:
         return
-    if asked["revision"] not in ("main", repo.commit):
+    there = repo.at(asked["revision"])
+    if there is None:
         exchange.refuse(404, "RevisionNotFound", f"Invalid rev id: {asked['revision']}")
         return
-    exchange.json([_entry(name, content) for name, content in repo.files.items()])
+    exchange.json([_entry(name, content) for name, content in there.files.items()])
 
 
 def _file(exchange: Exchange, asked: re.Match[str]) -> None:
@@ -327,11 +351,12 @@ def _file(exchange: Exchange, asked: re.Match[str]) -> None:
     if repo.gate:
         exchange.refuse(repo.gate[0], "GatedRepo", repo.gate[1])
         return
-    if asked["revision"] not in (repo.commit, "main") or name not in repo.files:
+    there = repo.at(asked["revision"])
+    if there is None or name not in there.files:
         exchange.refuse(404, "EntryNotFound", "Entry not found")
         return
-    content = repo.files[name]
-    headers = {"X-Repo-Commit": repo.commit}
+    content = there.files[name]
+    headers = {"X-Repo-Commit": there.commit}
     if len(content) < LARGE:
         exchange.content(name, content, headers | {"ETag": f'"{_git_sha1(content)}"'})
         return
@@ -348,7 +373,8 @@ def _file(exchange: Exchange, asked: re.Match[str]) -> None:
 
 
 def _blob(exchange: Exchange, asked: re.Match[str]) -> None:
-    for repo in exchange.hub_server.repos.values():
+    main = list(exchange.hub_server.repos.values())
+    for repo in main + [branch for each in main for branch in each.branches.values()]:
         for content in repo.files.values():
             if _sha256(content) == asked["checksum"]:
                 exchange.content(asked["name"], content, {"ETag": f'"{asked["checksum"]}"'})
@@ -357,6 +383,16 @@ def _blob(exchange: Exchange, asked: re.Match[str]) -> None:
 
 
 _ROUTES: tuple[Route, ...] = ((_TREE, _tree), (_INFO, _info), (_FILE, _file), (_BLOB, _blob))
+
+
+def _key(asked: re.Match[str]) -> str:
+    """What a repository is called in ``HubServer.repos``."""
+    return asked["id"] if asked["kind"] == "models" else f"datasets/{asked['id']}"
+
+
+def _repo(files: dict[str, bytes], facts: dict[str, Any]) -> Repo:
+    content = b"".join(name.encode() + files[name] for name in sorted(files))
+    return Repo(files, hashlib.sha1(content).hexdigest(), facts=facts)
 
 
 def closed_port() -> int:

@@ -78,13 +78,34 @@ def _read_text(suffix: str, chunks: Iterable[bytes]) -> Iterator[Read]:
     return _TEXTS[suffix](utf8_chunks(chunks, legacy=suffix not in _JSON))
 
 
-def _read_folder(folder: Path) -> Iterator[Read]:
+def names_in(path: Path) -> list[str]:
+    """The files of a folder or archive that are read, by their names there; none of a file.
+
+    Raises FormatError as ``read_source`` does.
+    """
+    if path.is_dir():
+        return [str(file.relative_to(path)) for file in _files_in(path)]
+    if suffix_of(path.name) != _ZIP:
+        return []
+    with archive.members_of(path) as (_, infos):
+        return [
+            info.filename
+            for info in infos
+            if PurePosixPath(info.filename.lower()).suffix in (*_PARQUET, *_TEXTS)
+        ]
+
+
+def _files_in(folder: Path) -> list[Path]:
     # A link may lead anywhere, to somebody's keys among others.
-    files = sorted(
+    return sorted(
         path
         for path in folder.rglob("*")
         if suffix_of(path.name) not in ("", _ZIP) and path.is_file() and not path.is_symlink()
     )
+
+
+def _read_folder(folder: Path) -> Iterator[Read]:
+    files = _files_in(folder)
     if not files:
         raise Unsupported(f"No file in {folder} is of a kind that is read here. Choose another.")
     if len(files) > MAX_FILES:
@@ -99,6 +120,7 @@ def _read_zip(path: Path) -> Iterator[Read]:
         for info in infos:
             suffix = PurePosixPath(info.filename.lower()).suffix  # packed once is enough
             if archive.is_unsafe(info.filename):
+                found = True
                 detail = "Its name leads out of the archive. It was left out."
                 yield Unreadable(0, Fault.FILE, detail, info.filename)
             elif suffix in _PARQUET:

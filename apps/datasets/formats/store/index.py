@@ -10,6 +10,7 @@ import orjson
 import polars as pl
 
 from apps.datasets.formats.checks import Problem, problems_of, texts_of, turns_of
+from apps.datasets.formats.mapping import LEARNT
 from apps.datasets.formats.personal import personal_in
 
 SPLITS: Final = ("train", "valid", "test")
@@ -25,7 +26,6 @@ SCHEMA = {
     "personal": pl.UInt8,  # personal.Personal
 }
 
-_LEARNT = ("messages", "tools", "prompt", "completion", "chosen", "rejected", "text")
 _MAX_U16 = 65_535
 _BLOCK = 65_536
 _REPEATS = np.uint32(int(Problem.DUPLICATE | Problem.OVERLAP))
@@ -85,7 +85,7 @@ def with_repeats(index: pl.DataFrame) -> pl.DataFrame:
 
 def _digest_of(row: dict[str, Any], line: bytes, *, mapped: bool) -> int:
     """64 bits over what is learnt: a row that says where it is from is still the same row."""
-    if mapped and any(name not in _LEARNT for name in row):
-        learnt = {name: row[name] for name in _LEARNT if name in row}
+    if mapped and any(name not in LEARNT for name in row):
+        learnt = {name: row[name] for name in LEARNT if name in row}
         line = orjson.dumps(learnt, option=orjson.OPT_NON_STR_KEYS)
     return int.from_bytes(hashlib.blake2b(line, digest_size=8).digest(), "little")

@@ -23,10 +23,10 @@ import polars as pl
 from apps.datasets.formats.checks import Problem
 from apps.datasets.formats.errors import Damaged
 from apps.datasets.formats.personal import Personal
+from apps.datasets.formats.store.beside import NEAR, columns_beside
 from apps.datasets.formats.store.index import SPLITS
 
 INDEX = "index.parquet"
-NEAR = "near.parquet"
 
 SEARCH_SECONDS = 0.12
 """How long one search reads before it says where it stopped."""
@@ -49,6 +49,10 @@ class Wanted:
     """Rows with any of these."""
     personal: Personal = _NOTHING_PERSONAL
     split: str = ""
+    language: str = ""
+    """Of the answer; none of the rows where nobody looked for languages."""
+    longer_than: int = 0
+    """Tokens; 0 for any length. None of the rows where nobody counted them."""
     sort: str = "row"
     descending: bool = False
 
@@ -97,13 +101,13 @@ class RowFiles:
         return joined.with_columns(pl.col("problems") | pl.col("near").fill_null(0)).drop("near")
 
     def index(self) -> pl.DataFrame:
-        """All of the index. Raises Damaged."""
+        """All of the index, with what was found out later. Raises Damaged."""
         return self._index
 
     @cached_property
     def _index(self) -> pl.DataFrame:
         try:
-            return self.scan().collect()
+            return self.scan().collect().hstack(columns_beside(self.folder))
         except (OSError, pl.exceptions.PolarsError) as error:
             raise Damaged(f"The index of this version can't be read: {error}.") from error
 
@@ -160,7 +164,22 @@ class RowFiles:
             frame = frame.filter(pl.col("personal") & int(wanted.personal) != 0)
         if wanted.split in SPLITS:
             frame = frame.filter(pl.col("split") == SPLITS.index(wanted.split))
+        if wanted.language:
+            frame = frame.filter(self._known("language") == wanted.language)
+        if wanted.longer_than:
+            frame = frame.filter(self._known("tokens") > wanted.longer_than)
         return frame
+
+    def _known(self, column: str) -> pl.Expr:
+        """A column that was found out later; null where it was not."""
+        return pl.col(column) if column in self._index.columns else pl.lit(None)
+
+    def languages(self) -> dict[str, int]:
+        """Rows by language, the most frequent first; none where nobody looked."""
+        if "language" not in self._index.columns:
+            return {}
+        counts = self._index.get_column("language").value_counts(sort=True)
+        return dict(counts.rows())
 
     def _search(self, wanted: Wanted, *, start: int, limit: int) -> Rows:
         allowed = np.zeros(len(self), bool)

@@ -135,6 +135,9 @@ class _Files:
 
 def _finished(folder: Path, files: _Files, index: pl.DataFrame) -> Written:
     digest, nbytes = files.sync()
-    with_repeats(index).write_parquet(folder / INDEX, compression="zstd")
+    with (folder / INDEX).open("xb") as file:
+        with_repeats(index).write_parquet(file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
     train, valid, test = np.bincount(index.get_column("split").to_numpy(), minlength=len(SPLITS))
     return Written(digest, (int(train), int(valid), int(test)), nbytes)

@@ -1,0 +1,67 @@
+"""Ordering, ending, repeating and forgetting publications."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from apps.discovery.hub import check_repo_id
+from apps.discovery.publishing import tasks
+from apps.discovery.publishing.errors import NotPublishable, PublicationActive
+from apps.discovery.publishing.files import files_of, require_publishable
+from apps.discovery.publishing.models import Publication
+from apps.jobs import control
+from apps.models.models import Adapter, LocalModel
+
+
+def order(
+    *,
+    model: LocalModel,
+    adapter: Adapter | None,
+    repo_id: str,
+    private: bool = True,
+    existing: bool = False,
+) -> Publication:
+    """A queued publication. Raises NotPublishable and InvalidRepoId.
+
+    ``existing``: whether it may be added to a repository that is there.
+    """
+    check_repo_id(repo_id)
+    if "/" not in repo_id:
+        raise NotPublishable("Name the repository with its owner, as OWNER/NAME.")
+    require_publishable(model, adapter)
+    files = files_of(model, adapter)
+    return Publication.objects.create(
+        model=model,
+        adapter=adapter,
+        of_adapter=adapter is not None,
+        subject=str(adapter) if adapter else model.slug,
+        repo_id=repo_id,
+        private=private,
+        existing=existing,
+        total_bytes=sum(file.size for file in files),
+    )
+
+
+def start(*, publication: Publication) -> None:
+    """Have the worker send it once the transaction is committed."""
+    transaction.on_commit(lambda: tasks.run_publication(publication.pk))
+
+
+def cancel(*, publication: Publication) -> None:
+    """End it; what was sent is kept by the hub for a while, and nobody sees it."""
+    control.cancel(publication)
+
+
+def repeat(*, publication: Publication) -> None:
+    """Send what is missing."""
+    with transaction.atomic():
+        if control.requeue(publication):
+            start(publication=publication)
+
+
+def forget(*, publication: Publication) -> None:
+    """Delete its row; the repository stays. Raises PublicationActive."""
+    active = Publication.objects.active()
+    deleted, _ = Publication.objects.exclude(pk__in=active).filter(pk=publication.pk).delete()
+    if not deleted:
+        raise PublicationActive(f"Publishing {publication} is at work. Cancel it first.")

@@ -1,0 +1,136 @@
+"""The pages where several models answer the same, and what can be done on them."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.playground.compare import services
+from apps.playground.compare.forms import (
+    ColumnForm,
+    SystemPromptForm,
+    column_forms,
+    columns_of,
+    new_columns,
+)
+from apps.playground.compare.models import MOST_COLUMNS, Comparison
+from apps.playground.compare.pages import comparison_page, new_page, rounds_context
+from apps.playground.errors import PlaygroundError
+from apps.playground.forms import MessageForm
+from apps.playground.models import Message
+from apps.rendering.htmx import HtmxHttpRequest
+
+
+@require_GET
+@never_cache
+def home(request: HtmxHttpRequest) -> HttpResponse:
+    """A new comparison; it is stored with its first question.
+
+    ``?models=a,b`` names the columns; the form sends each as ``models``, and the address
+    becomes the short one.
+    """
+    given = request.GET.getlist("models")
+    if len(given) > 1:
+        names = ",".join(name for name in given if name)
+        return redirect(f"{request.path}?{urlencode({'models': names}, safe=',:')}")
+    return new_page(request)
+
+
+@require_POST
+def start(request: HtmxHttpRequest) -> HttpResponse:
+    """The first question."""
+    names = [request.POST.get(f"c{position}-name", "") for position in range(MOST_COLUMNS)]
+    forms = column_forms(new_columns(list(filter(None, names))), request.POST)
+    system, message = SystemPromptForm(request.POST), MessageForm(request.POST)
+    if not forms or not all(form.is_valid() for form in (*forms, system, message)):
+        filled = {"message_form": message, "system_form": system} | (
+            {"forms": forms} if forms else {}
+        )
+        return new_page(request, 422, **filled, problem=_first_error(forms))
+    comparison = services.start_comparison(
+        columns=[form.column for form in forms],
+        system_prompt=system.cleaned_data["system_prompt"],
+        content=message.cleaned_data["content"],
+    )
+    return redirect(comparison)
+
+
+@require_GET
+@never_cache
+def comparison(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    """Its questions and answers, the running ones followed."""
+    return comparison_page(request, _comparison(pk))
+
+
+@require_POST
+def send(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    """The next question, to the columns as they stand in the form."""
+    one = _comparison(pk)
+    forms = column_forms(columns_of(one), request.POST)
+    message = MessageForm(request.POST)
+    if not all(form.is_valid() for form in (*forms, message)):
+        return comparison_page(
+            request, one, 422, forms=forms, message_form=message, problem=_first_error(forms)
+        )
+    try:
+        services.change_columns(comparison=one, columns=[form.column for form in forms])
+        services.ask(comparison=one, content=message.cleaned_data["content"])
+    except PlaygroundError as error:
+        return comparison_page(request, one, 409, message_form=message, problem=str(error))
+    return _done(request, one)
+
+
+@require_POST
+def stop(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    """End what is being written in all columns."""
+    one = _comparison(pk)
+    services.stop_all(comparison=one)
+    return _done(request, one)
+
+
+@require_POST
+def vote(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Call an answer the better one; asked again, take that back."""
+    answer = get_object_or_404(Message.objects.answers(), pk=pk, column_answer__isnull=False)
+    if answer.rating == Message.Rating.UP:
+        services.take_back(answer=answer)
+    elif answer.is_whole:
+        services.vote(answer=answer)
+    return _done(request, _comparison(answer.conversation_id))
+
+
+@require_GET
+@never_cache
+def finished(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """One answer as it stands, for the page that has followed it to its end."""
+    message = get_object_or_404(Message.objects.answers(), pk=pk, column_answer__isnull=False)
+    one = _comparison(message.conversation_id)
+    if not request.htmx:
+        return redirect(one)
+    context = rounds_context(one)
+    for round_ in context["rounds"]:
+        for answer in round_.answers:
+            if answer.turn.message.pk == pk:
+                context |= {"round": round_, "answer": answer}
+    return render(request, "compare/comparison.html#finished", context)
+
+
+def _comparison(pk: UUID) -> Comparison:
+    return get_object_or_404(Comparison.objects.select_related("conversation"), pk=pk)
+
+
+def _done(request: HtmxHttpRequest, one: Comparison) -> HttpResponse:
+    return comparison_page(request, _comparison(one.pk)) if request.htmx else redirect(one)
+
+
+def _first_error(forms: list[ColumnForm]) -> str:
+    """A mistake in a column's settings, in one line; empty for none."""
+    for position, form in enumerate(forms, start=1):
+        for name, errors in form.errors.items():
+            return f"Column {position}, {form[name].label}: {errors[0]}"
+    return ""
