@@ -18,6 +18,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.utils import timezone
 
 from apps.jobs.models import J, Job, JobState, Wish, this_process
+from apps.observability.ids import marked
+from apps.observability.instruments import JOB_RUNS
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +46,11 @@ class Report(Protocol):
 class JobEnds(Exception):
     """The job is to leave its work now, in this state. Let it pass."""
 
-    def __init__(self, state: JobState) -> None:
+    def __init__(self, state: JobState, why: str = "") -> None:
+        """``why``: what its row says of that; empty: what it says of this state anyway."""
         super().__init__(f"The job ends: {state}.")
         self.state = state
+        self.why = why or _why(state)
 
 
 def claim(job: Job, **fields: Any) -> bool:
@@ -89,11 +93,12 @@ def conduct(
     """
     if not take(job):
         return
-    with _pulse(job, worker_stops, stopped_as) as pulse:
+    mark = f"{job._meta.label_lower}:{job.pk}"
+    with marked(job=mark), _pulse(job, worker_stops, stopped_as) as pulse:
         try:
             work(pulse.report)
         except JobEnds as end:
-            pulse.outcome = {"state": end.state, "error": _why(end.state)}
+            pulse.outcome = {"state": end.state, "error": end.why}
         except expected as error:
             pulse.outcome = {"state": JobState.FAILED, "error": str(error)}
         except Exception:
@@ -198,6 +203,9 @@ def _pulse(job: Job, worker_stops: threading.Event, stopped_as: JobState) -> Ite
         over.set()
         thread.join()
         pulse.leave()
+        outcome = str(pulse.outcome["state"])
+        JOB_RUNS.labels(type(job).__name__.lower(), outcome).inc()
+        logger.info("%s %s is %s.", job._meta.verbose_name, job.pk, outcome)
         # Whoever deletes the row of a running job has the last word.
         with suppress(ObjectDoesNotExist):
             job.refresh_from_db()

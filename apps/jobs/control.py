@@ -6,14 +6,23 @@ decided in one statement by the state that it finds.
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.db.models import Case, DateTimeField, F, Value, When
 from django.utils import timezone
 
 from apps.jobs.models import RESUMABLE, J, Job, JobQuerySet, JobState, Wish
+from apps.jobs.signals import asked
 
 
 def cancel(job: Job) -> None:
     """End it: at once where no process is at it, else within a second or two."""
+    with transaction.atomic():
+        _cancel(job)
+        asked.send(type(job), job=job, wish="cancel")
+    job.refresh_from_db()
+
+
+def _cancel(job: Job) -> None:
     running = When(state=JobState.RUNNING, then=F("state"))
     job.row.filter(state__in=(JobState.QUEUED, JobState.PAUSED, JobState.RUNNING)).update(
         state=Case(running, default=Value(JobState.CANCELLED)),
@@ -23,16 +32,21 @@ def cancel(job: Job) -> None:
             default=Value(timezone.now(), output_field=DateTimeField()),
         ),
     )
-    job.refresh_from_db()
 
 
 def pause(job: Job) -> None:
     """Have it wait until it is resumed; what is done stays done."""
+    with transaction.atomic():
+        _pause(job)
+        asked.send(type(job), job=job, wish="pause")
+    job.refresh_from_db()
+
+
+def _pause(job: Job) -> None:
     job.row.filter(state__in=(JobState.QUEUED, JobState.RUNNING)).exclude(wish=Wish.CANCEL).update(
         state=Case(When(state=JobState.RUNNING, then=F("state")), default=Value(JobState.PAUSED)),
         wish=Case(When(state=JobState.RUNNING, then=Value(Wish.PAUSE)), default=Value(Wish.NONE)),
     )
-    job.refresh_from_db()
 
 
 def requeue(job: Job) -> bool:
@@ -40,14 +54,17 @@ def requeue(job: Job) -> bool:
 
     The caller wakes a worker up for it once the transaction is committed.
     """
-    changed = job.row.filter(state__in=RESUMABLE).update(
-        state=JobState.QUEUED,
-        wish=Wish.NONE,
-        error="",
-        runner="",
-        started_at=None,
-        finished_at=None,
-    )
+    with transaction.atomic():
+        changed = job.row.filter(state__in=RESUMABLE).update(
+            state=JobState.QUEUED,
+            wish=Wish.NONE,
+            error="",
+            runner="",
+            started_at=None,
+            finished_at=None,
+        )
+        if changed:
+            asked.send(type(job), job=job, wish="resume")
     job.refresh_from_db()
     return bool(changed)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from datetime import timedelta
 from typing import Self, TypeVar
 
@@ -80,7 +81,7 @@ class JobQuerySet(models.QuerySet[J]):
         here = f"{socket.gethostname()}:"
         running = self.running()
         runners = running.filter(runner__startswith=here).values_list("runner", flat=True)
-        dead = [runner for runner in runners.distinct() if not _is_alive(runner)]
+        dead = [runner for runner in runners.distinct() if not is_alive(runner)]
         silent = models.Q(seen_at__lt=timezone.now() - SILENT_AFTER)
         elsewhere = ~models.Q(runner__startswith=here)
         return running.filter(models.Q(runner__in=dead) | (silent & elsewhere))
@@ -128,13 +129,62 @@ class Job(models.Model):
         return round(100 * self.fraction)
 
 
+class Priority(models.IntegerChoices):
+    """Which of those that wait come first, whenever they were ordered."""
+
+    HIGH = 1, "high"
+    NORMAL = 0, "normal"
+    LOW = -1, "low"
+
+
+def end_of_line() -> int:
+    """A rank behind everybody who waits now: microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class HeavyJob(Job):
+    """A job that holds a model in memory: one at a time has its turn (apps.jobs.line)."""
+
+    Priority = Priority
+
+    priority = models.SmallIntegerField(choices=Priority, default=Priority.NORMAL)
+    rank = models.BigIntegerField(
+        default=end_of_line, help_text="Place among those of its priority; the lowest is first."
+    )
+    not_before = models.DateTimeField(
+        null=True, blank=True, help_text="It waits until then, whoever's turn it is."
+    )
+
+    class Meta:
+        abstract = True
+
+    @property
+    def kind_label(self) -> str:
+        """Its kind in addresses: ``training.trainingjob``."""
+        return self._meta.label_lower
+
+    @property
+    def short_name(self) -> str:
+        """What it is called where there is little room."""
+        return str(self)
+
+    @property
+    def hindrance(self) -> str:
+        """What it waits for beside its turn, in words; empty: nothing."""
+        if self.not_before is not None and self.not_before > timezone.now():
+            return f"waits until {self.not_before:%-d %B %Y %H:%M} UTC"
+        return ""
+
+
 def this_process() -> str:
     """What ``Job.runner`` holds for this process; no later process has the same."""
     return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
 
 
-def _is_alive(runner: str) -> bool:
-    """Whether that process of this machine still runs."""
+def is_alive(runner: str) -> bool:
+    """Whether that process of this machine still runs; nobody does not."""
+    if not runner:
+        return False
     _, pid, started = runner.rsplit(":", 2)
     try:
         return abs(psutil.Process(int(pid)).create_time() - float(started)) < CLOCK_SLACK

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.dispatch import Signal
 
 turn_ended = Signal()
-"""Another job may hold a model now; those who wait are to be woken up."""
+"""A command's job gave its turn back; those who wait are to be woken up."""
 
 
 class AnotherWorks(Exception):
@@ -19,7 +19,20 @@ class AnotherWorks(Exception):
 
 @contextmanager
 def turn_of_its_own() -> Iterator[None]:
-    """Let no other job on this machine hold a model meanwhile. Raises AnotherWorks.
+    """Let no other job on this machine hold a model meanwhile. Raises AnotherWorks."""
+    taken = False
+    try:
+        with the_turn():
+            taken = True
+            yield
+    finally:
+        if taken:
+            turn_ended.send(turn_of_its_own)
+
+
+@contextmanager
+def the_turn() -> Iterator[None]:
+    """As ``turn_of_its_own``, for the worker, which looks by itself who is next.
 
     The system releases the lock when the process dies, however it dies.
     """
@@ -35,4 +48,3 @@ def turn_of_its_own() -> Iterator[None]:
             yield
         finally:
             fcntl.flock(file, fcntl.LOCK_UN)
-            turn_ended.send(turn_of_its_own)

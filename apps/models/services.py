@@ -18,6 +18,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.audit.recording import record
 from apps.models import landing
 from apps.models.errors import InvalidName, NameTaken
 from apps.models.models import SAMPLING_FIELDS, Adapter, LocalModel, validate_slug
@@ -193,7 +194,9 @@ def save_settings(
     *, model: LocalModel, fields: Collection[str] = (*SERVING_FIELDS, *DEFAULTS_FIELDS)
 ) -> None:
     """Write how the model is served and what its calls get, and tell who serves it."""
-    model.save(update_fields=fields)
+    with transaction.atomic():
+        model.save(update_fields=fields)
+        record("model.settings", model, fields=", ".join(sorted(fields)))
     serving_changed.send(LocalModel, model=model)
 
 

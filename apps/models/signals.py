@@ -18,3 +18,9 @@ deletion_begins = Signal()
 
 Receivers let go of it. One that can't raises ModelInUse, and nothing is removed.
 """
+
+provenance_asked = Signal()
+"""How was this made? Sent with ``model`` and ``adapter`` (None: the model itself).
+
+Receivers answer with a ``provenance.Provenance``, or None where they did not make it.
+"""

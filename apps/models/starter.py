@@ -47,7 +47,21 @@ def register_starter(*, progress: Progress | None = None, again: bool = False) -
                 progress=progress,
             )
         _declined_mark().unlink(missing_ok=True)
+        _failed_mark().unlink(missing_ok=True)
     return model
+
+
+def note_failure(why: str) -> None:
+    """Keep why the last try to register it failed."""
+    _failed_mark().write_text(why)
+
+
+def last_failure() -> str:
+    """Why the last try to register it failed; empty where it did not."""
+    try:
+        return _failed_mark().read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def starter_declined() -> bool:
@@ -58,6 +72,10 @@ def starter_declined() -> bool:
 def decline_starter() -> None:
     """Remember that the user deleted the starter model."""
     _declined_mark().touch()
+
+
+def _failed_mark() -> Path:
+    return Path(settings.HUB.models_dir) / ".starter-failed"
 
 
 def _declined_mark() -> Path:

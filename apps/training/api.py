@@ -10,7 +10,7 @@ from ninja import Query, Router, Status
 
 from apps.inference.api.errors import ErrorResponse, Problem, problem
 from apps.inference.services import resolve_model
-from apps.training import services
+from apps.training import deaths, services
 from apps.training.errors import StillAtWork, TrainingError
 from apps.training.models import Metric, TrainingJob
 from apps.training.orders import completed, settings_of
@@ -21,10 +21,12 @@ from apps.training.schemas import (
     JobOut,
     JobRequest,
     MetricsOut,
+    PlaceRequest,
     PreflightOut,
     TailOut,
 )
 from apps.training.series import POINTS, curve
+from apps.training.services import Place
 from apps.training.sources import Source, source_named
 from apps.training.tails import Followed, tail
 from apps.training.trainer.config import TrainingConfig
@@ -57,6 +59,7 @@ def list_jobs(
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> JobList:
     """The newest first, whatever became of them."""
+    deaths.settle()
     jobs = TrainingJob.objects.newest_first()
     page = jobs[offset : offset + limit]
     return JobList(jobs=[JobOut.of(job) for job in page], total=jobs.count())
@@ -78,6 +81,7 @@ def order_job(request: HttpRequest, payload: JobRequest) -> Status[JobOut]:
         name=payload.name,
         settings=config.model_dump(mode="json", exclude={"model", "data"}),
         dataset=source.version,
+        place=place_of(payload.place),
         despite_refusals=payload.despite_refusals,
     )
     services.start(job=job)
@@ -100,7 +104,40 @@ def examine_job(request: HttpRequest, payload: JobRequest) -> PreflightOut:
 @router.get("/training/jobs/{int:key}", response=FOUND, summary="One training job")
 def get_job(request: HttpRequest, key: int) -> JobOut:
     """How far it is, or what it made."""
+    deaths.settle()
     return JobOut.of(job_numbered(key))
+
+
+@router.patch(
+    "/training/jobs/{int:key}/place",
+    response={200: JobOut, (400, 404): ErrorResponse},
+    summary="Give a training job another place",
+)
+def arrange_job(request: HttpRequest, key: int, payload: PlaceRequest) -> JobOut:
+    """When it has its turn, and whether it goes on by itself."""
+    job = job_numbered(key)
+    services.arrange(job=job, place=place_of(payload))
+    return JobOut.of(job)
+
+
+@router.post("/training/jobs/{int:key}/pause", response=FOUND, summary="Pause a training job")
+def pause_job(request: HttpRequest, key: int) -> JobOut:
+    """Saves a checkpoint and gives the turn back; `resume` goes on as if nothing had been."""
+    job = job_numbered(key)
+    services.pause(job=job)
+    return JobOut.of(job)
+
+
+@router.post(
+    "/training/jobs/{int:key}/keep",
+    response={202: JobOut, (400, 404): ErrorResponse},
+    summary="Keep what a stopped job had learnt",
+)
+def keep_job(request: HttpRequest, key: int) -> Status[JobOut]:
+    """Has a job that stands still leave an adapter or a model of its newest checkpoint."""
+    job = job_numbered(key)
+    services.keep(job=job)
+    return Status(202, JobOut.of(job))
 
 
 @router.post("/training/jobs/{int:key}/stop", response=FOUND, summary="Stop and save")
@@ -182,6 +219,12 @@ def get_tail(
     """Whole lines; events are one JSON object each."""
     found = tail(job_numbered(key), what, after=after)
     return TailOut(text=found.text, next=found.next)
+
+
+def place_of(payload: PlaceRequest) -> Place:
+    """Raises TrainingNotFound."""
+    after = None if payload.after is None else job_numbered(payload.after)
+    return Place(payload.priority, payload.not_before, after, payload.self_resuming)
 
 
 def job_numbered(key: int) -> TrainingJob:

@@ -5,4 +5,4 @@ class TrainingConfig(AppConfig):
     name = "apps.training"
 
     def ready(self) -> None:
-        from apps.training import receivers  # noqa: F401 - connects them
+        from apps.training import provenance, receivers, tasks  # noqa: F401 - they are connected, and join the line

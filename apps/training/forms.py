@@ -53,6 +53,17 @@ class OrderForm(forms.Form):
         help_text="Of the result. API calls use it in small letters behind the model's.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+    objective = forms.ChoiceField(
+        label="Objective",
+        choices=(
+            ("", "what the data is for"),
+            ("sft", "Learn the answers"),
+            ("dpo", "Prefer answers (DPO)"),
+            ("orpo", "Learn and prefer (ORPO)"),
+        ),
+        required=False,
+        help_text="Preferences are learnt from rows with a chosen and a rejected answer.",
+    )
     method = forms.ChoiceField(
         label="Method",
         choices=(("lora", "LoRA"), ("dora", "DoRA"), ("full", "All weights")),
@@ -121,6 +132,13 @@ class OrderForm(forms.Form):
     keep_checkpoints = _number("Checkpoints kept", empty="2")
     seed = _number("Seed", empty="0")
 
+    beta = _number("Beta", "Of dpo: how closely it keeps to what it was.", empty="0.1")
+    preference_loss = forms.ChoiceField(
+        label="Loss of DPO",
+        choices=(("sigmoid", "sigmoid"), ("hinge", "hinge"), ("ipo", "IPO")),
+        required=False,
+    )
+
     config = forms.CharField(
         label="Settings as YAML",
         required=False,
@@ -130,7 +148,7 @@ class OrderForm(forms.Form):
     )
 
     simple = (
-        "method", "iters", "batch_size", "learning_rate", "max_seq_length", "num_layers",
+        "objective", "method", "iters", "batch_size", "learning_rate", "max_seq_length", "num_layers",
         "mask_prompt",
     )  # fmt: skip
     advanced = (
@@ -142,6 +160,7 @@ class OrderForm(forms.Form):
                 "schedule__final", "max_grad_norm", "accumulation",
             ),
         ),
+        ("Preferences", ("beta", "preference_loss")),
         (
             "Watching",
             (
@@ -214,8 +233,11 @@ def nested(cleaned: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The form's fields that settings fill, as they are written there."""
+def flat(settings: Mapping[str, Any], *, with_empty: bool = False) -> dict[str, Any]:
+    """The form's fields that settings fill, as they are written there.
+
+    ``with_empty``: also those that are to be empty.
+    """
     fields: dict[str, Any] = {}
     for name, value in settings.items():
         if name in ("lora", "schedule") and isinstance(value, Mapping):
@@ -223,6 +245,8 @@ def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
             fields |= {key: _written(key, each) for key, each in inside.items()}
         else:
             fields[name] = _written(name, value)
+    if with_empty:
+        return {name: "" if value is None else value for name, value in fields.items()}
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -16,16 +16,15 @@ from apps.training.models import TrainingJob
 
 _FILES = ("adapter_config.json", "adapters.safetensors")
 
-_WHOLE = frozenset({"finished", "early_stopping"})
-"""Endings behind which nothing more comes."""
+_WHOLE = frozenset({"finished", "early_stopping", "stopped"})
+"""Endings that have a result. ``abandoned`` is no end: whoever comes next goes on."""
 
 
 def land(job: TrainingJob) -> None:
     """Register what the run left, and write it to the job's row.
 
-    An adapter is there whenever the run stops; a model once the run is through, since
-    it would have to be replaced under whoever uses it. Raises RunFailed, RegistryError,
-    RuntimeFault.
+    An adapter is replaced when its job goes on. A model is not, since somebody may use it:
+    a job that left one leaves another then. Raises RunFailed, RegistryError, RuntimeFault.
     """
     if job.config.method != "full":
         job.adapter = _land_adapter(job)

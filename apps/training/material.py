@@ -15,6 +15,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from apps.training.errors import BadOrder
+from apps.training.trainer.preferences import is_pair
 
 SAMPLED_ROWS = 200
 """Rows whose tokens are counted."""
@@ -32,6 +33,8 @@ class Material:
     rows: int
     validation_rows: int
     lengths: tuple[int, ...]
+    pairs: bool = False
+    """Whether the rows are pairs of a chosen and a rejected answer; of each the longer counts."""
 
     @property
     def tokens(self) -> int:
@@ -63,8 +66,8 @@ def look(data: Path, model: Path) -> Material:
         raise BadOrder(f"{train} is larger than 8 GB: the trainer reads it whole. Split it.")
     try:
         rows = _count(train)
-        lengths = _lengths(train, rows, model)
-        return Material(rows, _count(valid) if valid.is_file() else 0, lengths)
+        lengths, pairs = _lengths(train, rows, model)
+        return Material(rows, _count(valid) if valid.is_file() else 0, lengths, pairs)
     except OSError as error:
         raise BadOrder(f"The data in {data} can't be read: {error.strerror or error}.") from error
 
@@ -74,31 +77,39 @@ def _count(path: Path) -> int:
         return sum(1 for line in file if line.strip())
 
 
-def _lengths(path: Path, rows: int, model: Path) -> tuple[int, ...]:
+def _lengths(path: Path, rows: int, model: Path) -> tuple[tuple[int, ...], bool]:
+    """In ascending order; and whether the first row is a pair."""
     every = max(rows // SAMPLED_ROWS, 1)
-    texts, lengths = [], []
+    texts, lengths, pairs = [], [], False
     with path.open("rb") as file:
         for number, line in enumerate(file):
             if number % every == 0 and line.strip():
-                text, messages = _text(line, number + 1)
+                row = _row(line, number + 1)
+                text, messages = _text(row, number + 1)
                 texts.append(text)
                 lengths.append(messages * MARKUP_TOKENS)
+                pairs = pairs or (number == 0 and is_pair(row))
     tokenizer = _tokenizer(model)
     if tokenizer is None:
         counts = [len(text.encode()) // 4 for text in texts]
     else:
         counts = [len(one) for one in tokenizer.encode_batch_fast(texts)]
-    return tuple(sorted(map(sum, zip(lengths, counts, strict=True))))
+    return tuple(sorted(map(sum, zip(lengths, counts, strict=True)))), pairs
 
 
-def _text(line: bytes, number: int) -> tuple[str, int]:
-    """A row's text, and how many messages it is in. Raises BadOrder."""
+def _row(line: bytes, number: int) -> dict[str, Any]:
+    """Raises BadOrder."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise BadOrder(f"Line {number} of train.jsonl is no JSON: {error}.") from error
     if not isinstance(row, dict):
         raise BadOrder(f"Line {number} of train.jsonl is no JSON object.")
+    return row
+
+
+def _text(row: dict[str, Any], number: int) -> tuple[str, int]:
+    """A row's text, and how many messages it is in. Raises BadOrder."""
     if isinstance(messages := row.get("messages"), list):
         parts = [_said(one) for one in messages]
         return "\n".join(parts), len(parts)
@@ -106,10 +117,25 @@ def _text(line: bytes, number: int) -> tuple[str, int]:
         return f"{row['prompt']}\n{row['completion']}", 2
     if isinstance(text := row.get("text"), str):
         return text, 0
+    if is_pair(row):
+        return _longer_answer(row)
     raise BadOrder(
         f"Line {number} of train.jsonl is of no kind that can be trained on: a row needs messages, "
-        "prompt and completion, or text."
+        "prompt and completion, text, or chosen and rejected."
     )
+
+
+def _longer_answer(pair: dict[str, Any]) -> tuple[str, int]:
+    prompt, *answers = (_messages(pair.get(name)) for name in ("prompt", "chosen", "rejected"))
+    longer = max(answers, key=lambda answer: sum(map(len, answer)))
+    return "\n".join([*prompt, *longer]), len(prompt) + len(longer)
+
+
+def _messages(value: Any) -> list[str]:
+    """What a text, a message or several say."""
+    if isinstance(value, str):
+        return [value] if value else []
+    return [_said(one) for one in (value if isinstance(value, list) else [value]) if one]
 
 
 def _said(message: Any) -> str:

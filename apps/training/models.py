@@ -8,26 +8,55 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import OuterRef, Subquery
+from django.urls import reverse
 
 from apps.datasets.models import DatasetVersion
-from apps.jobs.models import Job, JobQuerySet
+from apps.jobs.models import HeavyJob, JobQuerySet
 from apps.models.models import Adapter, LocalModel, validate_slug
 from apps.training.trainer.config import TrainingConfig
 
 
 class TrainingJobQuerySet(JobQuerySet["TrainingJob"]):
     def newest_first(self) -> TrainingJobQuerySet:
-        return self.select_related("base", "adapter__base", "result", "dataset__dataset").order_by(
-            "-pk"
-        )
+        return self.select_related(
+            "base", "adapter__base", "result", "dataset__dataset", "sweep", "after"
+        ).order_by("-pk")
+
+    def in_line(self) -> TrainingJobQuerySet:
+        """With what a job's turn depends on."""
+        return self.select_related("base", "after")
 
     def with_loss(self) -> TrainingJobQuerySet:
         """Jobs with their newest training loss as ``loss``; None: there is none yet."""
         losses = Metric.objects.filter(job=OuterRef("pk"), name=Metric.Name.LOSS).order_by("-step")
         return self.annotate(loss=Subquery(losses.values("value")[:1]))
 
+    def with_best(self) -> TrainingJobQuerySet:
+        """Jobs with their lowest validation loss as ``best``; None: nothing was evaluated."""
+        losses = Metric.objects.filter(job=OuterRef("pk"), name=Metric.Name.VALIDATION)
+        return self.annotate(best=Subquery(losses.order_by("value").values("value")[:1]))
 
-class TrainingJob(Job):
+
+class Sweep(models.Model):
+    """Jobs that differ in a few settings, ordered together to be compared."""
+
+    name = models.CharField(max_length=200)
+    grid: models.JSONField[Any, Any] = models.JSONField(
+        help_text='Values to try, by dotted names of TrainingConfig: {"lora.rank": [4, 8]}.'
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("training:sweep", args=[self.pk])
+
+
+class TrainingJob(HeavyJob):
     """One fine-tuning, from its order to the adapter that it leaves."""
 
     name = models.CharField(max_length=200, help_text="What the adapter is called.")
@@ -86,6 +115,35 @@ class TrainingJob(Job):
         help_text="The model that full fine-tuning made.",
     )
 
+    sweep = models.ForeignKey(
+        Sweep,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="trainings",
+        help_text="What it was ordered with.",
+    )
+    after = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="followers",
+        help_text="It waits until this one is over, however that ends.",
+    )
+    self_resuming = models.BooleanField(
+        default=True, help_text="Whether it goes on by itself where a process of its died."
+    )
+    finishing = models.BooleanField(
+        default=False, help_text="Whether it is to save what it has learnt, and end there."
+    )
+    deaths = models.PositiveSmallIntegerField(
+        default=0, help_text="Of its processes, since it last got further than before."
+    )
+    died_at = models.PositiveIntegerField(
+        default=0, help_text="Furthest step at which one of them died."
+    )
+
     objects = TrainingJobQuerySet.as_manager()
 
     class Meta:
@@ -95,10 +153,22 @@ class TrainingJob(Job):
     def __str__(self) -> str:
         return f"Training {self.pk}: {self.name}"
 
+    def get_absolute_url(self) -> str:
+        return reverse("training:detail", args=[self.pk])
+
+    @property
+    def short_name(self) -> str:
+        return self.name
+
     @property
     def run(self) -> Path:
         """The folder that it shares with its trainer."""
         return Path(settings.HUB.runs_dir) / str(self.pk)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to go on from, or to leave as a result."""
+        return any((self.run / "checkpoints").glob("[0-9]*"))
 
     @property
     def config(self) -> TrainingConfig:
@@ -107,11 +177,60 @@ class TrainingJob(Job):
         return TrainingConfig.model_validate(self.settings | {"model": model, "data": self.data})
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes of it by itself; a paused one still waits for somebody."""
+        return not self.is_active and self.state != self.State.PAUSED
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it saved what it had learnt before it was through."""
+        return self.state == self.State.DONE and self.ending == "stopped"
+
+    @property
+    def is_resumable(self) -> bool:
+        return super().is_resumable or self.is_stopped
+
+    @property
+    def hindrance(self) -> str:
+        if self.after is not None and not self.after.is_over:
+            state = "paused" if self.after.state == self.State.PAUSED else "not over yet"
+            return f"waits for {self.after.name}, which is {state}"
+        return super().hindrance
+
+    @property
     def api_name(self) -> str:
         """What API calls name that which it made; empty as long as there is nothing."""
         if self.result is not None:
             return self.result.slug
         return str(self.adapter) if self.adapter is not None else ""
+
+
+class StepTiming(HeavyJob):
+    """A few steps of a job that is not ordered yet, timed on this machine."""
+
+    base = models.ForeignKey(LocalModel, on_delete=models.CASCADE, related_name="step_timings")
+    data = models.CharField(max_length=1000, help_text="Whose rows it took some of.")
+    settings: models.JSONField[Any, Any] = models.JSONField(
+        help_text="A trainer.config.TrainingConfig without model and data."
+    )
+    shape = models.CharField(
+        max_length=64, db_index=True, help_text="Digest of what a step's time depends on."
+    )
+    length = models.FloatField(default=0.0, help_text="Mean tokens of the rows it took.")
+    seconds = models.FloatField(null=True, help_text="Of a step.")
+    peak_memory = models.BigIntegerField(null=True, help_text="Bytes, of the whole process.")
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "step timing"
+        ordering = ("-pk",)
+
+    def __str__(self) -> str:
+        return f"Timing of a step of {self.base}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("training:new")
 
 
 class MetricQuerySet(models.QuerySet["Metric"]):
@@ -131,6 +250,12 @@ class Metric(models.Model):
         SPEED = "tokens_per_second", "tokens per second"
         MEMORY = "peak_memory", "peak memory"
         SECONDS = "seconds", "seconds of training"
+        CHOSEN = "chosen_reward", "reward of chosen answers"
+        REJECTED = "rejected_reward", "reward of rejected answers"
+        MARGIN = "reward_margin", "reward margin"
+        ACCURACY = "reward_accuracy", "reward accuracy"
+        VALIDATION_MARGIN = "validation_margin", "validation reward margin"
+        VALIDATION_ACCURACY = "validation_accuracy", "validation reward accuracy"
 
     job = models.ForeignKey(TrainingJob, on_delete=models.CASCADE, related_name="metrics")
     name = models.CharField(max_length=20, choices=Name)

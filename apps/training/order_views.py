@@ -10,25 +10,25 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
-from django_htmx.middleware import HtmxDetails
 
 from apps.inference.client import EngineError
 from apps.inference.engine.protocol import Ok, UnloadModel
 from apps.inference.services import attentive_engine
 from apps.models.models import LocalModel
+from apps.rendering.htmx import HtmxHttpRequest
 from apps.training import services
 from apps.training.errors import BadOrder
-from apps.training.forms import OrderForm, flat, initial_of
-from apps.training.models import TrainingJob
+from apps.training.forms import OrderForm, flat, initial_of, nested
+from apps.training.models import Sweep, TrainingJob
 from apps.training.orders import settings_of
+from apps.training.place_form import PlaceForm
 from apps.training.preflight import examine
 from apps.training.shown import duration
+from apps.training.sweep_form import SweepForm
+from apps.training.sweeps import SweepOrder, order_sweep
+from apps.training.timing import newest_timing, order_timing
 from apps.training.trainer.config import TrainingConfig
 from apps.training.trainer.mlx_lm_yaml import write_yaml
-
-
-class HtmxHttpRequest(HttpRequest):
-    htmx: HtmxDetails
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -37,35 +37,40 @@ def new(request: HtmxHttpRequest) -> HttpResponse:
     """The form; what it begins with is in the address (``?clone=1``, ``?model=``, ``?folder=``).
 
     A POST says by ``action`` what is wanted: to ``order``, to ``examine`` what is asked
-    for (for htmx what came of it alone), to take the ``safer`` settings, to ``import`` YAML.
+    for (for htmx what came of it alone), to ``time`` a step of it, to take the ``safer``
+    settings, to ``import`` YAML.
     """
     if request.method != "POST":
         return _form(request, OrderForm(initial=_initial(request)))
     match request.POST.get("action"):
         case "import":
             return _imported(request)
-        case "examine" | "safer" as action:
+        case "safer":
             form = OrderForm(request.POST)
-            if request.htmx:
-                return render(request, "training/new.html#preflight", _examined(form))
-            if action == "safer":
-                form = _with(form, flat(_examined(form).get("safer", {})))
+            form = _with(form, flat(_examined(form).get("safer", {}), with_empty=True))
             return _form(request, form, **_examined(form))
+        case "examine" | "time" as action:
+            form = OrderForm(request.POST)
+            context = _examined(form, timing=action == "time")
+            if request.htmx:
+                return render(request, "training/new.html#preflight", context)
+            return _form(request, form, **context)
         case _:
             return _ordered(request, OrderForm(request.POST))
 
 
 @require_POST
-def unload(request: HttpRequest) -> HttpResponse:
-    """Frees the memory of the models named, for a job that needs it."""
+def unload(request: HtmxHttpRequest) -> HttpResponse:
+    """Frees the memory of the models named, for a job that needs it, and goes on with the order."""
     models = LocalModel.objects.filter(slug__in=request.POST.getlist("unload"))
     try:
         for model in models:
             attentive_engine().call(UnloadModel(digest=model.digest), Ok)
     except EngineError as error:
         messages.error(request, error.message)
-    form = OrderForm(request.POST)
-    return _form(request, form, **_examined(form))
+        form = OrderForm(request.POST)
+        return _form(request, form, **_examined(form))
+    return _ordered(request, OrderForm(request.POST))
 
 
 def _initial(request: HttpRequest) -> dict[str, Any]:
@@ -110,15 +115,20 @@ def _with(form: OrderForm, fields: dict[str, Any]) -> OrderForm:
 
 
 def _ordered(request: HtmxHttpRequest, form: OrderForm) -> HttpResponse:
-    if not form.is_valid() or form.whole is None:
+    place, sweep = PlaceForm(request.POST), SweepForm(request.POST)
+    valid = (form.is_valid(), place.is_valid(), sweep.is_valid())
+    if not all(valid) or form.whole is None or form.source is None:
         return _form(request, form)
     try:
+        if sweep.grid:
+            return redirect(_swept(form, place, sweep))
         job = services.order(
             base=form.base,
             data=Path(form.whole.data),
             name=form.cleaned_data["name"],
             settings=form.whole.model_dump(mode="json", exclude={"model", "data"}),
-            dataset=form.source.version if form.source else None,
+            dataset=form.source.version,
+            place=place.place,
         )
     except BadOrder as error:
         form.add_error("name" if "called" in str(error) else None, str(error))
@@ -127,8 +137,24 @@ def _ordered(request: HtmxHttpRequest, form: OrderForm) -> HttpResponse:
     return redirect("training:detail", job.pk)
 
 
-def _examined(form: OrderForm) -> dict[str, Any]:
-    """What is known of the job that the form asks for; why not, where its fields don't let it."""
+def _swept(form: OrderForm, place: PlaceForm, sweep: SweepForm) -> Sweep:
+    """Raises BadOrder."""
+    assert form.source is not None
+    order = SweepOrder(
+        base=form.base,
+        source=form.source,
+        name=form.cleaned_data["name"],
+        settings=nested(form.cleaned_data),
+        place=place.place,
+    )
+    return order_sweep(order=order, grid=sweep.grid)
+
+
+def _examined(form: OrderForm, *, timing: bool = False) -> dict[str, Any]:
+    """What is known of the job that the form asks for; why not, where its fields don't let it.
+
+    ``timing``: whether a step of it is to be timed.
+    """
     if not form.is_valid() or form.whole is None:
         # Nobody is told off for a name that is not given yet.
         problems = [
@@ -144,11 +170,20 @@ def _examined(form: OrderForm) -> dict[str, Any]:
         return {"asked": True}
     try:
         found = examine(form.base, form.whole)
+        if timing and not found.refusals:
+            order_timing(base=form.base, config=form.whole)
     except BadOrder as error:
         return {"problems": [str(error)], "asked": True}
     time = None if found.seconds is None else duration(found.seconds)
     yaml = write_yaml(form.whole)
-    return {"preflight": found, "time": time, "yaml": yaml, "safer": found.safer, "asked": True}
+    return {
+        "preflight": found,
+        "time": time,
+        "yaml": yaml,
+        "safer": found.safer,
+        "asked": True,
+        "timing": newest_timing(form.base, form.whole),
+    }
 
 
 def _whole_without_name(form: OrderForm) -> TrainingConfig | None:
@@ -157,5 +192,9 @@ def _whole_without_name(form: OrderForm) -> TrainingConfig | None:
 
 
 def _form(request: HttpRequest, form: OrderForm, **context: Any) -> HttpResponse:
-    status = 422 if form.is_bound and form.errors else 200
-    return render(request, "training/new.html", {"form": form} | context, status=status)
+    given = request.POST or None
+    # What was not asked for yet shows what is usual.
+    forms = {"form": form, "place": PlaceForm(given), "sweep": SweepForm(given)}
+    opened = any(each.is_bound and each.errors for each in forms.values())
+    status = 422 if opened else 200
+    return render(request, "training/new.html", forms | context, status=status)

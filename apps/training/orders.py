@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings as hub_settings
+
 from apps.models.models import LocalModel
 from apps.training.errors import BadOrder
 from apps.training.material import look
-from apps.training.preflight import this_room
+from apps.training.room import this_room
 from apps.training.services import configured
 from apps.training.suggestions import Subject, suggest
 from apps.training.trainer.config import TrainingConfig
@@ -24,7 +26,12 @@ def completed(*, base: LocalModel, data: Path, settings: dict[str, Any]) -> Trai
     # What was asked for has to make sense by itself: nothing is chosen around a mistake.
     asked = configured(base=base, data=data, settings=settings)
     material = look(Path(asked.data), Path(base.path))
-    suited = suggest(Subject.of(base), material, this_room().machine, asked.method)
+    suited = suggest(
+        Subject.of(base), material, this_room().machine, asked.method, settings.get("objective")
+    )
+    hosts = [str(host) for host in hub_settings.HUB.training_hosts]
+    if 1 < len(hosts) <= settings.get("batch_size", suited["batch_size"]):
+        suited["hosts"] = hosts
     # Reports and checkpoints are as often as the run's own length wants it.
     if "iters" in settings:
         suited |= {name: max(asked.iters // parts, 1) for name, parts in _EVERY.items()}

@@ -15,18 +15,16 @@ from typing import Any, Literal
 from django.conf import settings as django_settings
 from django.template.defaultfilters import filesizeformat
 
-from apps.inference.engine.protocol import Status
-from apps.inference.snapshot import look_at_engine
-from apps.models.fit import Fit, Machine, host_machine
+from apps.models.fit import Fit, Machine
 from apps.models.models import LocalModel
 from apps.training.errors import BadOrder
+from apps.training.layer_keys import PLAIN, layer_names
+from apps.training.masking import hidden_answer_tokens
 from apps.training.material import Material, look
-from apps.training.models import Metric, TrainingJob
+from apps.training.pace import Pace, pace_of
+from apps.training.room import this_room
 from apps.training.suggestions import Subject, suggest
 from apps.training.trainer.config import TrainingConfig
-
-KNOWN_RUNS = 5
-"""Earlier runs of a base that its speed is taken from."""
 
 SPARE_DISK = 512 * 1024**2
 """Bytes that stay free for everything else."""
@@ -57,8 +55,12 @@ class Preflight:
     truncated: float
     """Share of the rows, 0.0 to 1.0."""
     disk_bytes: int
+    lost: float
+    """Share of the tokens that are cut off, 0.0 to 1.0."""
     seconds: float | None
-    """None: no run of this base was timed here."""
+    """Without evaluations. None: no step of this base was timed here."""
+    pace: Pace | None
+    """What ``seconds`` is reckoned from."""
     in_the_way: tuple[str, ...]
     """Slugs of loaded models whose memory the run needs."""
     findings: tuple[Finding, ...]
@@ -69,23 +71,14 @@ class Preflight:
 
     @property
     def safer(self) -> dict[str, Any]:
-        """What would make it work, where something is known that would."""
-        return {name: value for one in self.refusals for name, value in one.safer.items()}
+        """What would make it work, where something is known that would; else what is wiser."""
+        findings = self.refusals or self.findings
+        return {name: value for one in findings for name, value in one.safer.items()}
 
     def require(self) -> None:
         """Raises BadOrder where the job can't work."""
         if self.refusals:
             raise BadOrder(" ".join(finding.text for finding in self.refusals))
-
-
-@dataclass(frozen=True)
-class Room:
-    """This machine's memory for models, now and once idle models are unloaded."""
-
-    machine: Machine
-    free_now: int
-    idle: tuple[str, ...]
-    """Slugs of loaded models that may be unloaded."""
 
 
 def examine(base: LocalModel, config: TrainingConfig) -> Preflight:
@@ -96,12 +89,14 @@ def examine(base: LocalModel, config: TrainingConfig) -> Preflight:
     settings = config.model_dump()
     fit = subject.fit(settings, room.machine)
     disk = _disk_bytes(subject, config)
-    seconds_a_step = _seconds_a_step(base, material, config)
+    pace = pace_of(base, material, config)
     in_the_way = room.idle if room.free_now < fit.needed_bytes <= fit.free_bytes else ()
     findings = [
         *_memory(subject, material, room.machine, config, fit, in_the_way),
         *_rows(material, config),
-        *_lengths(material, config),
+        *_objective(material, config),
+        *_lengths(subject, material, room.machine, config),
+        *_masking(base, material, config),
         *_disk(disk),
         *_shape(base, subject, room.machine, config),
     ]
@@ -112,29 +107,12 @@ def examine(base: LocalModel, config: TrainingConfig) -> Preflight:
         epochs=config.iters * config.batch_size / max(material.rows, 1),
         truncated=material.truncated(config.max_seq_length),
         disk_bytes=disk,
-        seconds=None if seconds_a_step is None else config.iters * seconds_a_step,
+        lost=material.lost(config.max_seq_length),
+        seconds=None if pace is None else config.iters * pace.seconds,
+        pace=pace,
         in_the_way=in_the_way,
         findings=tuple(findings),
     )
-
-
-def this_room() -> Room:
-    """As the engine's ledger has it; as far as the host tells where no engine runs."""
-    status = look_at_engine().status
-    if status is None:
-        machine = host_machine(django_settings.HUB.memory_ceiling_gb)
-        return Room(machine, machine.free_bytes, ())
-    busy = {model.name for model in status.models if model.pinned or model.live_kv_bytes}
-    held = {model.name: _held(status, model.name) for model in status.models}
-    ceiling = status.accelerator.memory_ceiling_bytes
-    machine = Machine(status.accelerator.backend, ceiling, sum(held[name] for name in busy))
-    idle = tuple(name for name in held if name not in busy)
-    return Room(machine, max(0, ceiling - sum(held.values())), idle)
-
-
-def _held(status: Status, name: str) -> int:
-    model = next(model for model in status.models if model.name == name)
-    return max(model.weights_bytes, model.measured_bytes) + model.live_kv_bytes
 
 
 def _memory(
@@ -146,7 +124,7 @@ def _memory(
     in_the_way: tuple[str, ...],
 ) -> Iterator[Finding]:
     if fit.verdict == "too big":
-        suited = suggest(subject, material, machine, config.method)
+        suited = suggest(subject, material, machine, config.method, config.objective)
         safer = {name: suited[name] for name in _MEMORY_SETTINGS}
         works = subject.fit(config.model_dump() | safer, machine).verdict != "too big"
         instead = (
@@ -201,10 +179,45 @@ def _rows(material: Material, config: TrainingConfig) -> Iterator[Finding]:
             )
 
 
-def _lengths(material: Material, config: TrainingConfig) -> Iterator[Finding]:
+def _objective(material: Material, config: TrainingConfig) -> Iterator[Finding]:
+    if material.rows and material.pairs != (config.objective != "sft"):
+        yield Finding(
+            "refused",
+            "The rows are pairs of a chosen and a rejected answer: learn them with dpo or orpo, "
+            "or choose other data."
+            if material.pairs
+            else f"{config.objective} learns from pairs: every row needs chosen and rejected. "
+            "Choose such data, or the objective sft.",
+            {"objective": "dpo" if material.pairs else "sft"},
+        )
+
+
+def _masking(base: LocalModel, material: Material, config: TrainingConfig) -> Iterator[Finding]:
+    hidden = hidden_answer_tokens(Path(base.path)) if config.mask_prompt and material.rows else 0
+    if hidden:
+        yield Finding(
+            "warning",
+            f"The chat template of {base.name} puts a mark before an answer that is yet to come: "
+            f"the first {hidden} tokens of every answer are taken for the prompt and not learnt. "
+            "Learn the prompts too, or begin the answers with the same mark.",
+            {"mask_prompt": False},
+        )
+
+
+def _lengths(
+    subject: Subject, material: Material, machine: Machine, config: TrainingConfig
+) -> Iterator[Finding]:
     limit = config.max_seq_length
     lost = material.lost(limit)
-    if lost > _TRUNCATED:
+    suited = suggest(subject, material, machine, config.method, config.objective)["max_seq_length"]
+    if material.truncated(limit) == 1 and limit < suited:
+        yield Finding(
+            "refused",
+            f"All rows are longer than {limit:,} tokens, so that each is cut off; {suited:,} suit "
+            "model, data and memory.",
+            {"max_seq_length": suited},
+        )
+    elif lost > _TRUNCATED:
         yield Finding(
             "warning",
             f"{material.truncated(limit):.0%} of the rows are longer than {limit:,} tokens: "
@@ -246,6 +259,23 @@ def _shape(
             f"{base.name} has {subject.blocks} layers, and {config.num_layers} are to be trained.",
             {"num_layers": -1},
         )
+    yield from _keys(base, subject, config)
+
+
+def _keys(base: LocalModel, subject: Subject, config: TrainingConfig) -> Iterator[Finding]:
+    if config.method == "full" or config.lora.keys is None:
+        return
+    known = layer_names(Path(base.path))
+    unknown = sorted(set(config.lora.keys) - known)
+    if unknown:
+        # Of other kinds the trainer alone knows what their layers are called.
+        plain = subject.config.get("model_type") in PLAIN
+        yield Finding(
+            "refused" if plain else "warning",
+            f"The blocks of {base.name} have no layer called {', '.join(unknown)}. There are: "
+            f"{', '.join(sorted(known))}.",
+            {"lora": config.lora.model_dump(mode="json") | {"keys": None}},
+        )
 
 
 def _disk_bytes(subject: Subject, config: TrainingConfig) -> int:
@@ -254,29 +284,6 @@ def _disk_bytes(subject: Subject, config: TrainingConfig) -> int:
     trained = next((term.nbytes for term in weights.terms if term.label == "Gradients"), 0)
     copies = 3 * (config.keep_checkpoints + 1) + config.keep_best + 2
     return trained * copies
-
-
-def _seconds_a_step(base: LocalModel, material: Material, config: TrainingConfig) -> float | None:
-    """From what a token took in earlier runs of the base."""
-    recent = TrainingJob.objects.filter(
-        base=base, step__gt=0, facts__rows__gt=0, settings__method=config.method
-    ).order_by("-pk")[:KNOWN_RUNS]
-    costs = []
-    for job in recent:
-        last = Metric.objects.series(job, Metric.Name.SECONDS).last()
-        if last is not None and last.step and last.value:
-            length = job.facts["tokens"] / job.facts["rows"]
-            costs.append(last.value / last.step / _work(job.settings, length))
-    if not costs:
-        return None
-    length = material.tokens / max(material.rows, 1)
-    return sum(costs) / len(costs) * _work(config.model_dump(), length)
-
-
-def _work(settings: dict[str, Any], length: float) -> float:
-    """What a step costs next to others: its tokens, a third more where they're computed again."""
-    tokens = settings["batch_size"] * min(length, settings["max_seq_length"])
-    return float(tokens * (4 / 3 if settings["gradient_checkpointing"] else 1))
 
 
 def _size(nbytes: int) -> str:

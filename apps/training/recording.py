@@ -42,9 +42,14 @@ class _Batch:
             case Trained():
                 for name in _CURVES:
                     self.metrics[name, event.step] = getattr(event, name)
+                for figure, value in event.figures.items():
+                    self.metrics[figure, event.step] = value
                 self.fields["step"] = event.step
             case Evaluated():
                 self.metrics[Metric.Name.VALIDATION, event.step] = event.loss
+                for name, of in _VALIDATION.items():
+                    if of in event.figures:
+                        self.metrics[name, event.step] = event.figures[of]
                 shown = event.model_dump(mode="json", include={"step", "best_rows", "worst_rows"})
                 self.fields["rows"] = shown
             case Sampled():
@@ -65,6 +70,13 @@ _CURVES = (
     Metric.Name.MEMORY,
     Metric.Name.SECONDS,
 )
+
+
+_VALIDATION = {
+    Metric.Name.VALIDATION_MARGIN: "reward_margin",
+    Metric.Name.VALIDATION_ACCURACY: "reward_accuracy",
+}
+"""Curves of evaluations, and which figure of theirs it is."""
 
 
 def record(job: TrainingJob) -> list[Event]:

@@ -7,13 +7,11 @@ checkpoint once its standard input ends, and the next worker goes on from there.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import IO
+from contextlib import contextmanager
 
 from apps.inference.client import EngineError
 from apps.inference.holding import memory_held
@@ -21,24 +19,19 @@ from apps.jobs.conduct import JobEnds, Report, conduct
 from apps.jobs.models import JobState
 from apps.models.errors import RegistryError
 from apps.models.runtime.errors import RuntimeFault
+from apps.training.deaths import after_trainer
 from apps.training.errors import BadOrder, RunFailed, TrainingError
 from apps.training.landing import land
 from apps.training.models import TrainingJob
-from apps.training.preflight import this_room
+from apps.training.process import SAVING_SECONDS, ask, ended, trainer_at
 from apps.training.recording import record
+from apps.training.room import this_room
+from apps.training.run_lock import alone_in
 from apps.training.suggestions import Subject
 from apps.training.trainer.events import Ended, Event, Failed
 
-MODULE = "apps.training.trainer"
-
 LOOK_SECONDS = 0.5
 """How often the run's events are read."""
-
-SAVING_SECONDS = 120.0
-"""A trainer that was asked to stop may finish its step and save; then it is ended."""
-
-LAST_LINES = 20
-"""Of the trainer's log, told where it died without a word."""
 
 Progress = Callable[[str, float], None]
 
@@ -63,29 +56,50 @@ def run(
         work,
         expected=(TrainingError, RegistryError, RuntimeFault),
         worker_stops=stops,
-        stopped_as=JobState.QUEUED,
+        stopped_as=JobState.QUEUED if job.self_resuming else JobState.INTERRUPTED,
     )
 
 
 def _train(job: TrainingJob, report: Progress) -> None:
     """Raises TrainingError, RegistryError, JobEnds."""
     _write_config(job)
-    TrainingJob.objects.filter(pk=job.pk).update(ending="", fault="")
-    with _memory(job), _trainer(job.run) as trainer:
+    job.row.update(ending="", fault="")
+    try:
+        _run_trainer(job, report)
+    except RunFailed as failure:
+        job.row.update(fault=failure.fault)
+        raise
+
+
+def _run_trainer(job: TrainingJob, report: Progress) -> None:
+    with (
+        alone_in(job.run, lambda doing: report(doing, job.fraction)) as lock,
+        _memory(job),
+        trainer_at(job.run, lock) as trainer,
+    ):
+        if job.finishing:
+            ask(trainer, "stop")
         try:
             last = _follow(job, trainer, report)
         except JobEnds as end:
             _stop(job, trainer, save=end.state != JobState.CANCELLED)
-            if end.state == JobState.PAUSED:
-                land(job)
-            raise
+            if not (end.state == JobState.PAUSED and _finishes(job)):
+                raise
+            last = Ended(step=job.step, reason="stopped")
     match last:
         case Ended():
             land(job)
         case Failed():
             raise RunFailed(last.message, last.fault)
         case _:
-            raise RunFailed(_last_words(job.run, trainer.returncode), "killed")
+            job.row.update(fault="killed")
+            raise JobEnds(*after_trainer(job, _cause(trainer.returncode)))
+
+
+def _finishes(job: TrainingJob) -> bool:
+    """Whether it was asked to leave its result where it is now, and has."""
+    job.refresh_from_db(fields=["finishing"])
+    return job.finishing and job.ending == "stopped"
 
 
 @contextmanager
@@ -104,11 +118,11 @@ def _follow(job: TrainingJob, trainer: subprocess.Popen[str], report: Progress) 
     """Record what the run tells until the trainer ends; the last event."""
     last: Event | None = None
     while True:
-        ended = _ended(trainer, LOOK_SECONDS)
+        is_over = ended(trainer, LOOK_SECONDS)
         for event in record(job):
             last = event
         report(_doing(job), job.step / job.steps)
-        if ended:
+        if is_over:
             return last
 
 
@@ -118,22 +132,11 @@ def _doing(job: TrainingJob) -> str:
 
 def _stop(job: TrainingJob, trainer: subprocess.Popen[str], *, save: bool) -> None:
     """Ask the trainer to end, and wait until it has; one that does not is ended."""
-    assert trainer.stdin is not None
-    with suppress(BrokenPipeError):
-        trainer.stdin.write("stop\n" if save else "cancel\n")
-        trainer.stdin.flush()
-    if not _ended(trainer, SAVING_SECONDS):
+    ask(trainer, "stop" if save else "cancel")
+    if not ended(trainer, SAVING_SECONDS):
         trainer.kill()
         trainer.wait()
     record(job)
-
-
-def _ended(trainer: subprocess.Popen[str], seconds: float) -> bool:
-    try:
-        trainer.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 def _write_config(job: TrainingJob) -> None:
@@ -147,40 +150,12 @@ def _write_config(job: TrainingJob) -> None:
     staged.rename(job.run / "config.json")
 
 
-@contextmanager
-def _trainer(run: Path) -> Iterator[subprocess.Popen[str]]:
-    """The trainer at work on a run's folder. It ends with the block."""
-    with (run / "trainer.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
-            [sys.executable, "-m", MODULE, str(run)],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            text=True,
-        )
-    try:
-        yield process
-    finally:
-        assert process.stdin is not None
-        _close(process.stdin)
-        if not _ended(process, SAVING_SECONDS):
-            process.kill()
-            process.wait()
-
-
-def _close(stream: IO[str]) -> None:
-    with suppress(BrokenPipeError):
-        stream.close()
-
-
-def _last_words(run: Path, status: int | None) -> str:
-    """Why the trainer is gone, as far as its log and exit status tell."""
-    lines = (run / "trainer.log").read_text(errors="replace").splitlines()[-LAST_LINES:]
+def _cause(status: int) -> str:
+    """Why the trainer is gone, as far as its exit status tells."""
     cause = (
         "The system ended it, most likely for want of memory: use a smaller batch or length, or "
         "unload models"
-        if status == -9
+        if status == -signal.SIGKILL
         else f"Its exit status was {status}"
     )
-    tail = "\n".join(lines)
-    return f"The trainer died without a word. {cause}, then resume the job.\n{tail}".rstrip()
+    return f"The trainer died without a word. {cause}, then resume the job."

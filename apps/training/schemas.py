@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from apps.training.models import TrainingJob
 from apps.training.preflight import Preflight
@@ -24,6 +24,13 @@ class JobOut(BaseModel):
     doing: str
     step: int
     steps: int
+    priority: int = Field(description="1: before others, 0, -1: behind them.")
+    not_before: datetime | None = Field(description="It waits until then.")
+    after: int | None = Field(description="The job that has to be over before.")
+    waits: str = Field(description="What a queued job waits for beside its turn; empty: nothing.")
+    self_resuming: bool = Field(description="Whether it goes on by itself where a process died.")
+    stopped: bool = Field(description="Whether it was stopped with what it had learnt saved.")
+    sweep: int | None = Field(description="What it was ordered with; null: by itself.")
     facts: dict[str, Any] = Field(description="What the trainer found; empty until it has begun.")
     ending: str = Field(description="Why the run ended; empty where it did not.")
     fault: str = Field(description="Kind of the failure; empty where there was none.")
@@ -42,19 +49,39 @@ class JobOut(BaseModel):
                 "model": job.base.slug if job.base else None,
                 "dataset": name_of(job.dataset) if job.dataset else None,
                 "made": job.api_name,
+                "after": job.after_id,
+                "sweep": job.sweep_id,
+                "stopped": job.is_stopped,
+                "waits": job.hindrance if job.state == job.State.QUEUED else "",
             }
         )
 
 
 _SAME = (
     "id", "name", "data", "settings", "state", "doing", "step", "steps", "facts", "ending",
-    "fault", "error", "created_at", "started_at", "finished_at",
+    "fault", "error", "created_at", "started_at", "finished_at", "priority", "not_before",
+    "self_resuming",
 )  # fmt: skip
 
 
 class JobList(BaseModel):
     jobs: list[JobOut] = Field(description="The newest first.")
     total: int = Field(description="How many there are, whatever was asked for.")
+
+
+class PlaceRequest(BaseModel):
+    """When a job is to have its turn. What is left out is as usual."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    priority: Literal[-1, 0, 1] = Field(default=0, description="1: before others; -1: behind.")
+    not_before: AwareDatetime | None = Field(default=None, description="It waits until then.")
+    after: int | None = Field(
+        default=None, ge=1, le=2**63 - 1, description="A job that has to be over, however it ends."
+    )
+    self_resuming: bool = Field(
+        default=True, description="Go on by itself where a process died or the hub was stopped."
+    )
 
 
 class JobRequest(BaseModel):
@@ -80,6 +107,7 @@ class JobRequest(BaseModel):
     despite_refusals: bool = Field(
         default=False, description="Queue it even where preflight says that it can't work."
     )
+    place: PlaceRequest = Field(default_factory=PlaceRequest, description="When it has its turn.")
 
 
 class FindingOut(BaseModel):
@@ -101,7 +129,11 @@ class PreflightOut(BaseModel):
     rows: int
     validation_rows: int
     truncated: float = Field(description="Share of the rows that are cut, 0.0 to 1.0.")
+    lost: float = Field(description="Share of the tokens that are cut off, 0.0 to 1.0.")
     seconds: float | None = Field(description="Estimated; null: this base was never timed here.")
+    seconds_from: Literal["measured", "runs", "other shape"] | None = Field(
+        description="A step of this shape that was timed, earlier runs, or a step of another shape."
+    )
     unload_first: list[str] = Field(description="Loaded models whose memory it needs.")
     findings: list[FindingOut]
     config: str = Field(description="The settings as mlx-lm's YAML.")
@@ -119,7 +151,9 @@ class PreflightOut(BaseModel):
             rows=found.material.rows,
             validation_rows=found.material.validation_rows,
             truncated=found.truncated,
+            lost=found.lost,
             seconds=found.seconds,
+            seconds_from=found.pace.source if found.pace else None,
             unload_first=list(found.in_the_way),
             findings=[
                 FindingOut(level=one.level, text=one.text, safer=one.safer)
@@ -149,3 +183,46 @@ class MetricsOut(BaseModel):
 class TailOut(BaseModel):
     text: str = Field(description="Whole lines.")
     next: int = Field(description="Bytes read: what `after` is to be the next time.")
+
+
+class SweepRequest(JobRequest):
+    grid: dict[str, Annotated[list[float], Field(min_length=1, max_length=20)]] = Field(
+        description="Values to try, as `learning_rate: [1e-4, 5e-5]`; at most 20 combinations."
+    )
+
+
+class SweepJobOut(BaseModel):
+    id: int
+    name: str
+    state: str
+    values: dict[str, str] = Field(description="Of the settings that differ.")
+    loss: float | None
+    best_validation_loss: float | None
+
+
+class SweepOut(BaseModel):
+    id: int
+    name: str
+    grid: dict[str, list[float]]
+    jobs: list[SweepJobOut] = Field(description="In the order of the grid's combinations.")
+    best: int | None = Field(description="The job with the lowest validation loss.")
+
+
+class WaitingOut(BaseModel):
+    """One job of the line, of whatever kind."""
+
+    kind: str
+    id: int
+    name: str
+    state: Literal["queued", "running"]
+    waits: str = Field(description="What it waits for beside its turn; empty: nothing.")
+
+
+class LineOut(BaseModel):
+    jobs: list[WaitingOut] = Field(description="The one at work first, then in order.")
+
+
+class MoveRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    by: int = Field(ge=-1000, le=1000, description="Places; negative: towards the front.")

@@ -86,7 +86,15 @@ def duration(seconds: float) -> str:
 
 def remedy_of(job: TrainingJob) -> Remedy | None:
     """Safer settings for a job that failed; None where none are known."""
-    return remedy(job.config, job.fault) if job.state == job.State.FAILED else None
+    broken = job.state in (job.State.FAILED, job.State.INTERRUPTED)
+    return remedy(job.config, job.fault) if broken else None
+
+
+def told_of(job: TrainingJob) -> dict[str, str]:
+    """What its row says of an end before its time; the trainer's last lines by themselves."""
+    head, _, lines = job.error.partition("\n")
+    title = "It was interrupted, and goes on by itself" if job.is_active else "It was interrupted"
+    return {"interrupted_title": title, "error_head": head, "error_lines": lines}
 
 
 def answers_of(job: TrainingJob) -> list[Answers]:
@@ -149,6 +157,9 @@ def _readable(line: str) -> str:
         row = json.loads(line)
         if "messages" in row:
             parts = [f"{each['role']}: {each['content']}" for each in row["messages"]]
+        elif "chosen" in row:
+            names = ("prompt", "chosen", "rejected")
+            parts = [f"{name}: {row[name]}" for name in names if row.get(name)]
         elif "prompt" in row:
             parts = [f"{row['prompt']}", f"{row['completion']}"]
         else:

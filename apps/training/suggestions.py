@@ -60,7 +60,8 @@ class Subject:
             method = "qlora"
         return TrainingPlan(
             method=cast("Method", method),
-            batch=settings["batch_size"],
+            # Both answers of a pair are rows.
+            batch=settings["batch_size"] * (1 if settings.get("objective", "sft") == "sft" else 2),
             length=settings["max_seq_length"],
             rank=settings.get("lora", {}).get("rank", 8),
             layers=settings["num_layers"],
@@ -68,11 +69,23 @@ class Subject:
         )
 
 
+_RATES = {"sft": 1e-4, "dpo": 2e-5, "orpo": 5e-5}
+"""Of adapters; all weights are trained more carefully, and so are preferences."""
+
+
 def suggest(
-    subject: Subject, material: Material, machine: Machine, method: str = "lora"
+    subject: Subject,
+    material: Material,
+    machine: Machine,
+    method: str = "lora",
+    objective: str | None = None,
 ) -> dict[str, Any]:
-    """Settings by TrainingConfig's names, the best of those that fit."""
-    options = list(_options(subject, material, method))
+    """Settings by TrainingConfig's names, the best of those that fit.
+
+    ``objective``: None for what the data is for.
+    """
+    objective = objective or ("dpo" if material.pairs else "sft")
+    options = [each | {"objective": objective} for each in _options(subject, material, method)]
     chosen = next(
         (each for each in options if subject.fit(each, machine).verdict != "too big"), options[-1]
     )
@@ -81,7 +94,7 @@ def suggest(
     iters = min(max(steps, FEWEST_STEPS), MOST_STEPS)
     return chosen | {
         "iters": iters,
-        "learning_rate": 1e-5 if method == "full" else 1e-4,
+        "learning_rate": _RATES[objective] / (10 if method == "full" else 1),
         "steps_per_report": max(iters // 100, 1),
         "steps_per_eval": max(iters // 10, 1),
         "steps_per_save": max(iters // 10, 1),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from apps.observability.lines import readable
 from apps.training.models import TrainingJob
 from apps.training.trainer.events import FILE
 
@@ -28,7 +29,11 @@ class Tail:
 
 def tail(job: TrainingJob, what: Followed, *, after: int | None = None) -> Tail:
     """The lines behind the first ``after`` bytes; None: the last ones there are."""
-    return _read(job.run / _FILES[what], after)
+    found = _read(job.run / _FILES[what], after)
+    if what == "log":
+        plain = "".join(f"{readable(line)}\n" for line in found.text.splitlines())
+        return Tail(plain, found.next)
+    return found
 
 
 def _read(path: Path, after: int | None) -> Tail:

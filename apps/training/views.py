@@ -13,9 +13,12 @@ from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.middleware import HtmxDetails
 
-from apps.training import services
-from apps.training.errors import BadOrder, StillAtWork
+from apps.jobs import line
+from apps.training import deaths, services
+from apps.training.errors import BadOrder, StillAtWork, TrainingError
 from apps.training.models import Metric, TrainingJob
+from apps.training.place_form import PlaceForm
+from apps.training.queue_views import line_context
 from apps.training.schemas import CurveOut
 from apps.training.series import curve
 from apps.training.shown import (
@@ -24,6 +27,7 @@ from apps.training.shown import (
     judged_rows,
     remedy_of,
     tiles_of,
+    told_of,
 )
 from apps.training.tails import tail
 from apps.training.trainer.mlx_lm_yaml import write_yaml
@@ -39,6 +43,9 @@ TABLE_POINTS = 20
 
 CHART_TITLES = (
     ("loss", "Loss"),
+    ("reward_margin", "Reward margin"),
+    ("reward_accuracy", "Reward accuracy"),
+    ("rewards", "Rewards"),
     ("learning_rate", "Learning rate"),
     ("gradient_norm", "Gradient norm"),
     ("tokens_per_second", "Trained tokens per second"),
@@ -53,17 +60,21 @@ class HtmxHttpRequest(HttpRequest):
 @require_safe
 @vary_on_headers("HX-Request")
 def home(request: HtmxHttpRequest) -> HttpResponse:
-    """Every job, the newest first. For htmx the table alone."""
+    """The line, and every job, the newest first. For htmx the table alone."""
+    deaths.settle()
     jobs = TrainingJob.objects.newest_first().with_loss()
     page = Paginator(jobs, PER_PAGE).get_page(request.GET.get("page"))
     context = {"jobs": page, "active": any(job.is_active for job in page)}
-    return render(request, f"training/home.html{'#table' if request.htmx else ''}", context)
+    if request.htmx:
+        return render(request, "training/home.html#table", context)
+    return render(request, "training/home.html", context | line_context())
 
 
 @require_safe
 @vary_on_headers("HX-Request")
 def detail(request: HtmxHttpRequest, key: int) -> HttpResponse:
     """One job: how far it is, and what it learns. For htmx the part that changes every second."""
+    deaths.settle()
     return _detail(request, _job(key))
 
 
@@ -115,6 +126,12 @@ def settings_file(request: HttpRequest, key: int) -> HttpResponse:
 
 
 @require_POST
+def pause(request: HtmxHttpRequest, key: int) -> HttpResponse:
+    """Saves a checkpoint and gives the turn back."""
+    return _changed(request, key, lambda job: services.pause(job=job))
+
+
+@require_POST
 def stop(request: HtmxHttpRequest, key: int) -> HttpResponse:
     """Ends a run with a checkpoint and its result as it is."""
     return _changed(request, key, lambda job: services.stop(job=job))
@@ -124,6 +141,24 @@ def stop(request: HtmxHttpRequest, key: int) -> HttpResponse:
 def cancel(request: HtmxHttpRequest, key: int) -> HttpResponse:
     """Ends a run without saving anything more."""
     return _changed(request, key, lambda job: services.cancel(job=job))
+
+
+@require_POST
+def keep(request: HttpRequest, key: int) -> HttpResponse:
+    """Has a run that stands still leave what it had learnt."""
+    return _tried(request, key, lambda job: services.keep(job=job))
+
+
+@require_POST
+def arrange(request: HttpRequest, key: int) -> HttpResponse:
+    """Gives a job another place in the line."""
+    job = _job(key)
+    form = PlaceForm(request.POST, job=job)
+    if not form.is_valid():
+        for field, errors in form.errors.items():
+            messages.error(request, f"{form.fields[field].label}: {' '.join(map(str, errors))}")
+        return redirect("training:detail", key)
+    return _tried(request, key, lambda job: services.arrange(job=job, place=form.place))
 
 
 @require_POST
@@ -161,6 +196,14 @@ def _job(key: int) -> TrainingJob:
     return get_object_or_404(TrainingJob.objects.newest_first(), pk=min(key, 2**63 - 1))
 
 
+def _tried(request: HttpRequest, key: int, change: Callable[[TrainingJob], None]) -> HttpResponse:
+    try:
+        change(_job(key))
+    except TrainingError as error:
+        messages.error(request, str(error))
+    return redirect("training:detail", key)
+
+
 def _changed(
     request: HtmxHttpRequest, key: int, change: Callable[[TrainingJob], None]
 ) -> HttpResponse:
@@ -171,16 +214,24 @@ def _changed(
 
 def _detail(request: HtmxHttpRequest, job: TrainingJob) -> HttpResponse:
     context: dict[str, Any] = {"job": job, "tiles": tiles_of(job), "remedy": remedy_of(job)}
+    context |= told_of(job)
+    if job.state == job.State.QUEUED:
+        waiting = line.waiting()
+        context |= {
+            "position": waiting.index(job) + 1 if job in waiting else 1,
+            "in_line": len(waiting),
+        }
     if request.htmx:
         return render(request, "training/job.html#run", context)
     context |= _learnt(job) | {
         "yaml": write_yaml(job.config),
         "command": command_of(job),
+        "place": PlaceForm(job=job),
         "table": _table(job),
         "chart_titles": CHART_TITLES,
         "others": TrainingJob.objects.newest_first().exclude(pk=job.pk)[:50],
         "overlaid": request.GET.getlist("with"),
-        "smoothing": _share(request.GET.get("smoothing", "")),
+        "smoothing": share(request.GET.get("smoothing", "")),
         "log_scale": request.GET.get("log") == "1",
         "by_time": request.GET.get("axis") == "time",
     }
@@ -202,7 +253,7 @@ def _table(job: TrainingJob) -> list[tuple[str, list[tuple[int, float, float, fl
     return table
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
     """A number from 0.0 to 0.99; 0.0 for anything else."""
     try:
         return min(max(float(text), 0.0), 0.99)

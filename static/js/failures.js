@@ -2,6 +2,7 @@
 // Failures that a view foresees come as normal answers and are not seen here.
 
 const REFUSALS = {
+  401: "You are signed out. Reload the page to sign in.",
   403: "The page is too old for this action. Reload it and try again.",
   404: "What this is about is no longer here; it may have been deleted in another tab. Reload the page.",
   507: "Nothing was stored: the disk of the data folder is full or can't be written to. Make room, then try again.",
@@ -40,7 +41,7 @@ export function startFailures() {
   document.body.addEventListener("htmx:responseError", (event) => {
     const { elt, xhr } = event.detail;
     if (elt.hasAttribute("data-poll")) return;
-    const text = REFUSALS[xhr.status] ?? `The hub answered with an error (${xhr.status}). See its log, then try again.`;
+    const text = xhr.getResponseHeader("X-Refused") ?? REFUSALS[xhr.status] ?? `The hub answered with an error (${xhr.status}). See its log, then try again.`;
     noteBeside(elt, text, "refused");
   });
 }

@@ -10,6 +10,9 @@ const COLOURS = ["--accent", "--ok", "--warn", "--bad", "--control"];
 
 const CHARTS = {
   loss: { curves: [["loss", "training"], ["validation_loss", "validation"]], log: true },
+  reward_margin: { curves: [["reward_margin", "training"], ["validation_margin", "validation"]] },
+  reward_accuracy: { curves: [["reward_accuracy", "training"], ["validation_accuracy", "validation"]] },
+  rewards: { curves: [["chosen_reward", "chosen"], ["rejected_reward", "rejected"]] },
   learning_rate: { curves: [["learning_rate", ""]] },
   gradient_norm: { curves: [["gradient_norm", ""]], log: true },
   tokens_per_second: { curves: [["tokens_per_second", ""]] },
@@ -93,10 +96,14 @@ class Charts {
         const curve = curveOf(run, name, kind.scale);
         if (!curve) continue;
         const x = byTime ? inSeconds(run, curve.step) : curve.step;
-        const stroke = colour(COLOURS[series.filter((each) => !each.class).length % COLOURS.length]);
+        // One run has a colour for each curve; several have one each, and the second curve is dashed.
+        const several = runs.length > 1;
+        const number = several ? at : series.filter((each) => !each.class).length;
+        const stroke = colour(COLOURS[number % COLOURS.length]);
+        const dash = several && kind.curves[0][0] !== name ? [6, 4] : undefined;
         const title = [at || runs.length > 1 ? run.name : "", label].filter(Boolean).join(", ") || "value";
         const value = (plot, raw) => figure(raw, kind.unit);
-        series.push({ label: title, stroke, width: 2, spanGaps: true, value, points: { show: curve.step.length < 60, size: 5, fill: stroke } });
+        series.push({ label: title, stroke, dash, width: 2, spanGaps: true, value, points: { show: curve.step.length < 60, size: 5, fill: stroke } });
         const columns = [x, smoothed(curve.mean, smoothing)];
         if (curve.low.some((low, index) => low !== curve.high[index])) {
           const edge = { class: "curve-edge", label: "", stroke: "transparent", width: 0, spanGaps: true, points: { show: false } };

@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from apps.jobs.models import Job, JobQuerySet, JobState, this_process
+from apps.jobs.models import HeavyJob, Job, JobQuerySet, JobState, this_process
 
 
 class Dig(Job):
@@ -27,6 +27,29 @@ class Dig(Job):
 
     def __str__(self) -> str:
         return f"dig {self.pk}"
+
+
+class _Burden(HeavyJob):
+    name = models.CharField(max_length=20)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        app_label = "jobs"
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Haul(_Burden):
+    class Meta(_Burden.Meta):
+        pass
+
+
+class Lift(_Burden):
+    class Meta(_Burden.Meta):
+        pass
 
 
 def dead_runner() -> str:

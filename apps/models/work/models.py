@@ -6,8 +6,9 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
+from django.urls import reverse
 
-from apps.jobs.models import Job, JobQuerySet
+from apps.jobs.models import HeavyJob, JobQuerySet
 from apps.models.models import LocalModel
 
 
@@ -20,8 +21,16 @@ class ModelJobQuerySet(JobQuerySet["ModelJob"]):
     def newest_first(self) -> ModelJobQuerySet:
         return self.select_related("model", "result").order_by("-pk")
 
+    def heavy(self) -> ModelJobQuerySet:
+        """Those that hold a model in memory, and take turns with every other job that does."""
+        return self.filter(kind__in=HEAVY)
 
-class ModelJob(Job):
+    def light(self) -> ModelJobQuerySet:
+        """Those that wait for nobody."""
+        return self.exclude(kind__in=HEAVY)
+
+
+class ModelJob(HeavyJob):
     """One import, conversion, fusion, export or verification, from its order to its figures."""
 
     class Kind(models.TextChoices):
@@ -66,3 +75,15 @@ class ModelJob(Job):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of {self.subject}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("models:job", args=[self.pk])
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether it takes turns with others."""
+        return self.kind in HEAVY
+
+
+HEAVY = (ModelJob.Kind.CONVERT, ModelJob.Kind.FUSE)
+"""The kinds that hold a model in memory."""

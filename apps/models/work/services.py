@@ -11,6 +11,7 @@ from pathlib import Path
 from django.db import transaction
 
 from apps.jobs import control
+from apps.jobs import tasks as turns
 from apps.models import landing
 from apps.models.errors import JobActive
 from apps.models.models import Adapter, LocalModel
@@ -69,7 +70,10 @@ def order_verification(*, model: LocalModel) -> ModelJob:
 
 def start(*, job: ModelJob) -> None:
     """Have the worker run a queued job once the transaction is committed."""
-    transaction.on_commit(lambda: tasks.run_model_job(job.pk))
+    if job.is_heavy:
+        transaction.on_commit(lambda: turns.take_turns())
+    else:
+        transaction.on_commit(lambda: tasks.run_model_job(job.pk))
 
 
 def cancel(*, job: ModelJob) -> None:

@@ -6,9 +6,10 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from apps.inference.engine.tests.tiny import write_tiny_model
+from apps.jobs import line, tasks
 from apps.models.models import LocalModel
 from apps.models.services import register_folder
-from apps.training import running, tasks
+from apps.training import running
 from apps.training.trainer.tests.runs import rows, write_rows
 
 
@@ -44,7 +45,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def queued(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of the jobs that were given to the worker, which does not run here."""
+    """The numbers of the jobs that the worker was woken up for, which does not run here."""
     keys: list[int] = []
-    monkeypatch.setattr(tasks, "run_training", keys.append)
+    monkeypatch.setattr(tasks, "take_turns", lambda: keys.extend(one.pk for one in line.waiting()))
     return keys

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from apps.models.fit import Machine
 from apps.models.models import LocalModel
 from apps.training import preflight
+from apps.training.errors import BadOrder
 from apps.training.material import look
 from apps.training.models import Metric
 from apps.training.orders import completed
-from apps.training.preflight import Preflight, Room, examine
+from apps.training.preflight import Preflight, examine
+from apps.training.room import Room
 from apps.training.suggestions import Subject, suggest
 from apps.training.tests.jobs import make_job
 from apps.training.tests.test_series import write
-from apps.training.trainer.tests.runs import rows, write_rows
+from apps.training.trainer.tests.runs import pairs, rows, write_rows
 
 GIB = 1024**3
 
@@ -88,6 +92,19 @@ def test_a_full_disk_is_told_before(
     assert "are free on the disk" in texts(found)
 
 
+def test_layers_that_the_model_has_not_are_refused_by_name(base: LocalModel, data: Path) -> None:
+    lora = {"rank": 4, "keys": ["self_attn.q_proj", "self_attn.wings"]}
+    found = examined(base, data, lora=lora)
+    assert "no layer called self_attn.wings. There are: mlp." in texts(found)
+    assert found.refusals
+    assert found.safer["lora"]["keys"] is None
+    assert not examined(base, data, lora=lora | {"keys": ["mlp.down_proj"]}).findings
+
+
+def test_what_is_advised_is_offered_where_nothing_is_refused(base: LocalModel, data: Path) -> None:
+    assert examined(base, data, batch_size=32).safer == {"batch_size": 10}
+
+
 def test_fewer_rows_than_a_batch_are_told(base: LocalModel, data: Path) -> None:
     assert "there are 10 rows" in texts(examined(base, data, batch_size=32))
 
@@ -100,6 +117,86 @@ def test_time_is_told_from_earlier_runs_by_tokens(base: LocalModel, data: Path) 
     long = examined(base, data, iters=200, batch_size=6)
     assert short.seconds is not None
     assert long.seconds == pytest.approx(4 * short.seconds)
+
+
+def test_rows_that_are_all_too_long_are_refused_with_a_length_that_suits(
+    base: LocalModel, data: Path
+) -> None:
+    found = examined(base, data, max_seq_length=8)
+    assert "All rows are longer than 8 tokens" in texts(found)
+    assert found.safer == {"max_seq_length": 64}
+    assert examined(base, data, **found.safer).refusals == []
+
+
+def test_a_template_that_opens_a_thought_hides_the_start_of_answers(
+    base: LocalModel, data: Path, tmp_path: Path
+) -> None:
+    assert "not learnt" not in texts(examined(base, data, mask_prompt=True))
+    thinking = tmp_path / "thinking"
+    shutil.copytree(base.path, thinking)
+    file = thinking / "tokenizer_config.json"
+    file.write_text(
+        file.read_text().replace("<|assistant|>{% endif %}", "<|assistant|>Hm{% endif %}")
+    )
+    LocalModel.objects.filter(pk=base.pk).update(path=thinking)
+    base.refresh_from_db()
+    found = examined(base, data, mask_prompt=True)
+    assert "the first 2 tokens of every answer" in texts(found)
+    assert examined(base, data, mask_prompt=False).findings == ()
+
+
+class TestMoreMachines:
+    @pytest.fixture(autouse=True)
+    def hosts(self, settings: Settings) -> None:
+        hosts = ("192.0.2.1", "192.0.2.2")
+        settings.HUB = settings.HUB.model_copy(update={"training_hosts": hosts})
+
+    def test_train_together_unless_somebody_wants_it_otherwise(
+        self, base: LocalModel, data: Path
+    ) -> None:
+        assert completed(base=base, data=data, settings={}).hosts == ("192.0.2.1", "192.0.2.2")
+        assert completed(base=base, data=data, settings={"hosts": []}).hosts == ()
+
+    def test_need_a_row_each(self, base: LocalModel, data: Path) -> None:
+        assert completed(base=base, data=data, settings={"batch_size": 1}).hosts == ()
+
+    def test_are_those_that_the_hub_knows(self, base: LocalModel, data: Path) -> None:
+        with pytest.raises(BadOrder, match=r"198\.51\.100\.7 may not train"):
+            completed(base=base, data=data, settings={"hosts": ["198.51.100.7"]})
+
+
+class TestPairs:
+    @pytest.fixture
+    def data(self, data: Path) -> Path:
+        write_rows(data / "train.jsonl", pairs(10))
+        return data
+
+    def test_are_learnt_by_preference_unless_somebody_wants_it_otherwise(
+        self, base: LocalModel, data: Path
+    ) -> None:
+        config = completed(base=base, data=data, settings={})
+        assert (config.objective, config.learning_rate) == ("dpo", 2e-5)
+        assert examined(base, data).refusals == []
+        assert examined(base, data, objective="orpo").refusals == []
+        found = examined(base, data, objective="sft")
+        assert "The rows are pairs" in texts(found)
+        assert found.safer == {"objective": "dpo"}
+
+    def test_need_the_memory_of_two_rows(self, base: LocalModel, data: Path) -> None:
+        one = examined(base, data, batch_size=2)
+        other = examined(base, data, batch_size=4, objective="sft")
+        assert one.fit.needed_bytes == other.fit.needed_bytes
+
+    def test_are_as_long_as_their_longer_answer(self, base: LocalModel, data: Path) -> None:
+        long = {"role": "assistant", "content": "x" * 90}
+        write_rows(data / "train.jsonl", [{"prompt": "Why?", "chosen": "So.", "rejected": [long]}])
+        assert look(data, Path(base.path)).lengths[0] > 90
+
+
+def test_preferences_need_pairs(base: LocalModel, data: Path) -> None:
+    found = examined(base, data, objective="dpo")
+    assert "dpo learns from pairs" in texts(found)
+    assert found.safer == {"objective": "sft"}
 
 
 class TestSuggestions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ class TestHome:
     ) -> None:
         for _ in range(10):
             make_job(tiny)
-        with django_assert_max_num_queries(6):
+        with django_assert_max_num_queries(14):
             client.get(HOME)
 
     def test_gives_htmx_the_table_alone(self, client: Client, tiny: LocalModel) -> None:
@@ -124,6 +125,31 @@ class TestNew:
         assert 'value="-1"' in page
         assert "It would not work" not in page
 
+    def test_takes_safer_settings_that_are_empty(
+        self, client: Client, base: LocalModel, data: Path
+    ) -> None:
+        (data / "valid.jsonl").unlink()
+        body = self.body(data, action="safer", patience="2", keep_best="on", lora__keys="wings")
+        page = text_of(client.post(NEW, body))
+        assert 'name="patience" value' not in page
+        assert "wings" not in page
+        assert "It would not work" not in page
+
+    def test_unloads_models_and_goes_on(
+        self,
+        client: Client,
+        base: LocalModel,
+        data: Path,
+        queued: list[int],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        unloaded: list[str] = []
+        engine = SimpleNamespace(call=lambda request, kind: unloaded.append(request.digest))
+        monkeypatch.setattr("apps.training.order_views.attentive_engine", lambda: engine)
+        response = client.post(reverse("training:unload"), self.body(data, unload="base"))
+        assert unloaded == [base.digest]
+        assert response["Location"] == at("detail", TrainingJob.objects.get())
+
     def test_takes_settings_from_yaml(self, client: Client, base: LocalModel, data: Path) -> None:
         yaml = "lora_parameters: {rank: 3, keys: [self_attn.q_proj]}\ngrad_checkpoint: true\n"
         page = text_of(client.post(NEW, self.body(data, action="import", config=yaml)))
@@ -186,7 +212,7 @@ class TestJob:
     def test_leads_to_what_it_made(self, client: Client, tiny: LocalModel) -> None:
         adapter = Adapter.objects.create(base=tiny, slug="numbers", name="N", path="/p", digest="d")
         job = make_job(tiny, state="done", adapter=adapter)
-        assert "?model=tiny%3Anumbers" in text_of(client.get(at("detail", job)))
+        assert "?models=tiny,tiny:numbers" in text_of(client.get(at("detail", job)))
 
     def test_offers_safer_settings_after_a_failure(self, client: Client, tiny: LocalModel) -> None:
         job = make_job(tiny, state="failed", fault="out_of_memory", error="No memory.")
@@ -254,7 +280,30 @@ class TestActions:
         assert again is not None
         assert (again.name, again.config.gradient_checkpointing) == ("Numbers 2", True)
 
-    @pytest.mark.parametrize("name", ["stop", "cancel", "resume", "retry", "delete"])
+    def test_pause_gives_the_turn_back(self, client: Client, tiny: LocalModel) -> None:
+        job = make_job(tiny, state="running")
+        assert "Pausing" in text_of(client.post(at("pause", job), headers=HTMX))
+
+    def test_stop_and_save_is_told_from_a_pause(self, client: Client, tiny: LocalModel) -> None:
+        job = make_job(tiny, state="running", step=3)
+        assert "Stopping" in text_of(client.post(at("stop", job), headers=HTMX))
+        TrainingJob.objects.update(state="done", ending="stopped", wish="")
+        page = text_of(client.get(at("detail", job)))
+        assert "Stopped and saved at step 3 of 400." in page
+        assert "Resume" in page
+
+    def test_keep_what_a_paused_run_had_learnt(self, client: Client, tiny: LocalModel) -> None:
+        job = make_job(tiny, state="paused", step=3)
+        assert "Keep as an adapter" not in text_of(client.get(at("detail", job)))
+        (job.run / "checkpoints" / "0000003").mkdir(parents=True)
+        assert "Keep as an adapter" in text_of(client.get(at("detail", job)))
+        client.post(at("keep", job))
+        job.refresh_from_db()
+        assert (job.state, job.finishing) == ("queued", True)
+
+    @pytest.mark.parametrize(
+        "name", ["stop", "cancel", "resume", "retry", "delete", "pause", "keep"]
+    )
     def test_want_a_post(self, client: Client, tiny: LocalModel, name: str) -> None:
         assert client.get(at(name, make_job(tiny))).status_code == 405
 

@@ -1,20 +1,33 @@
 """Runs one fine-tuning to its end: ``python -m apps.training.trainer RUN_FOLDER``.
 
-Exit status: 0 where the run ended as it says in its last event, 1 where it failed.
+Where the configuration names several hosts, this process starts one for each of them, with
+``--ranks``. Exit status: 0 where the run ended as it says in its last event, 1 where it failed.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
+import os
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from apps.models.runtime import accelerator
+from apps.models.runtime.accelerator import AcceleratorProfile
 from apps.models.runtime.errors import RuntimeFault
-from apps.training.trainer.config import read_config
-from apps.training.trainer.control import Control
-from apps.training.trainer.errors import BadConfig, OutOfMemory, TrainingFault
-from apps.training.trainer.events import EventLog, Failed, Started
+from apps.observability.logs import configure
+from apps.training.trainer.config import TrainingConfig, read_config
+from apps.training.trainer.control import Control, PostedControl
+from apps.training.trainer.errors import BadConfig, OutOfMemory, RankLost, TrainingFault
+from apps.training.trainer.events import EventLog, Failed, Silence, Started
+from apps.training.trainer.launching import launch
+
+if TYPE_CHECKING:
+    from apps.training.trainer.ranks import World
 
 CONFIG_FILE = "config.json"
 
@@ -23,11 +36,27 @@ logger = logging.getLogger(__name__)
 _SHORTAGE = ("bad_alloc", "unable to allocate", "out of memory", "insufficient memory", "[malloc")
 
 
-def main(run: Path, control: Control) -> int:
+@dataclass(frozen=True)
+class Part:
+    """Which of a run's processes this one is."""
+
+    ranks: int = 1
+    """Processes that train together, on several machines."""
+    patience: float | None = None
+    """Seconds without a step after which the others are taken for lost; None: there are none."""
+
+
+def main(run: Path, control: Control, part: Part = Part()) -> int:
     """Train what the run's folder says; every failure becomes the run's last event."""
-    log = EventLog(run)
+    # MLX must find its BLAS in memory, so it is imported behind this.
+    profile = accelerator.prepare()
+    from apps.training.trainer.ranks import World
+
+    log: EventLog = Silence()
     try:
-        _train(run, log, control)
+        world = World(part.ranks, part.patience)
+        log = EventLog(run) if world.is_first else log
+        _train(run, log, control, world, profile)
     except TrainingFault as fault:
         return _failed(log, fault)
     except Exception as error:  # whatever it is, the run's last event has to tell it
@@ -36,34 +65,39 @@ def main(run: Path, control: Control) -> int:
     return 0
 
 
-def _train(run: Path, log: EventLog, control: Control) -> None:
-    # MLX must find its BLAS in memory, so it is imported behind this.
-    profile = accelerator.prepare()
+def _train(
+    run: Path, log: EventLog, control: Control, world: World, profile: AcceleratorProfile
+) -> None:
     from mlx_lm.utils import get_total_parameters
 
     from apps.models.runtime import cpu, loading
-    from apps.training.trainer.data import read_rows, require_rows
+    from apps.training.trainer.data import read_split, require_rows
     from apps.training.trainer.loop import Trainer
+    from apps.training.trainer.objectives import objective_of
+    from apps.training.trainer.reference import Reference
     from apps.training.trainer.setup import prepare_model, trainable
 
     cpu.uninstall()  # nothing can be learnt through stand-ins that were installed before
-    config = read_config(run / CONFIG_FILE)
+    config = _config(run, world)
     try:
         loaded = loading.load(Path(config.model), profile)
     except RuntimeFault as error:
         raise BadConfig(str(error)) from error
     prepare_model(loaded.model, config)
+    world.beat()
+    objective = objective_of(config)
     train, valid = (
-        read_rows(
-            Path(config.data) / name,
-            loaded.tokenizer,
-            mask_prompt=config.mask_prompt,
-            max_seq_length=config.max_seq_length,
-        )
+        read_split(Path(config.data) / name, loaded.tokenizer, config, pairs=objective.pairs)
         for name in ("train.jsonl", "valid.jsonl")
     )
     require_rows(train, "train.jsonl", config.max_seq_length)
-    trainer = Trainer(config, run, loaded.model, loaded.tokenizer, train, valid, log, control)
+    world.beat()
+    if objective.has_reference:
+        reference = Reference(run, config, loaded.model, world, control)
+        train, valid = reference.added(train, valid)
+    trainer = Trainer(
+        config, run, loaded.model, loaded.tokenizer, train, valid, log, control, world
+    )
     log.tell(
         Started(
             step=trainer.progress.step,
@@ -79,8 +113,15 @@ def _train(run: Path, log: EventLog, control: Control) -> None:
     trainer.run()
 
 
+def _config(run: Path, world: World) -> TrainingConfig:
+    """The first rank's: the others need not see the run's folder. Raises BadConfig."""
+    own = read_config(run / CONFIG_FILE).model_dump_json() if world.is_first else ""
+    return TrainingConfig.model_validate_json(world.text(own))
+
+
 def _failed(log: EventLog, fault: TrainingFault) -> int:
-    log.tell(Failed(fault=fault.kind, message=str(fault)))
+    logger.error("%s: %s", fault.kind, fault)
+    log.tell_last(Failed(fault=fault.kind, message=str(fault)))
     return 1
 
 
@@ -93,14 +134,36 @@ def _explained(error: Exception) -> TrainingFault:
             "max_seq_length, switch gradient_checkpointing on, train fewer layers, or unload "
             "models."
         )
+    if "[ring]" in str(error) or "[distributed]" in str(error):
+        return RankLost(
+            f"Another machine of the run is gone ({error}). The run's log has what it wrote. "
+            "Resume the run: it goes on from its newest checkpoint."
+        )
     return TrainingFault(
         f"The trainer broke: {error!r}. The run's log has the details. Resume the run; it goes "
         "on from its newest checkpoint."
     )
 
 
+def _run(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m apps.training.trainer")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--ranks", type=int, help="This is one of so many, under mlx.launch.")
+    parser.add_argument("--patience", type=float, help="Seconds to wait for the others.")
+    given = parser.parse_args(arguments)
+    if given.ranks is not None:
+        # The others are ended by a signal where one is lost: no handler, they may be stuck.
+        os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
+        return main(given.run, PostedControl(given.run), Part(given.ranks, given.patience))
+    control = Control()
+    control.listen(sys.stdin)
+    with suppress(BadConfig):  # it is told where the run begins
+        config = read_config(given.run / CONFIG_FILE)
+        if len(config.hosts) > 1:
+            return launch(given.run, config, control)
+    return main(given.run, control)
+
+
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    listening = Control()
-    listening.listen(sys.stdin)
-    sys.exit(main(Path(sys.argv[1]), listening))
+    configure(process="trainer", level="info", form="json")
+    sys.exit(_run(sys.argv[1:]))

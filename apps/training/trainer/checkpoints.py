@@ -6,15 +6,18 @@ the run's progress. Random numbers and the order of batches follow from seed and
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlx.core as mx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from apps.training.trainer.errors import CheckpointDamaged, DiskFull
+from apps.training.trainer.errors import CheckpointDamaged, disk_full
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ class Window(BaseModel):
     loss: float = 0.0
     tokens: int = 0
     seconds: float = 0.0
+    figures: tuple[float, ...] = ()
+    """In the order of the objective's names."""
 
 
 class Progress(BaseModel):
@@ -115,12 +120,24 @@ class Checkpoints:
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
     """Write a safetensors file and have it on the disk. Raises OSError."""
-    mx.save_safetensors(str(path), arrays)
-    # MLX does not tell when the disk had no room for all of it.
+    with mlx_writes():
+        mx.save_safetensors(str(path), arrays)
+    # MLX does not always tell when the disk had no room for all of it.
     expected = sum(array.nbytes for array in arrays.values())
     if path.stat().st_size < expected:
         raise OSError(f"{path.name} has {path.stat().st_size} of more than {expected} bytes")
     sync(path)
+
+
+@contextmanager
+def mlx_writes() -> Iterator[None]:
+    """MLX has no error of its own for a file that it can't write. Raises OSError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "[write]" not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, str(error)) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -135,13 +152,6 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def disk_full(error: OSError) -> DiskFull:
-    return DiskFull(
-        f"The run's files can't be written ({error.strerror or error}). Make room on the disk, "
-        "then resume the run: it goes on from its newest checkpoint."
-    )
 
 
 def _load(path: Path) -> Arrays:

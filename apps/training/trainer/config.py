@@ -5,16 +5,29 @@ https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/LORA.md
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from apps.training.trainer.errors import BadConfig
 
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
+PreferenceLoss = Literal["sigmoid", "hinge", "ipo"]
+
+
+def _address(text: str) -> str:
+    return str(ipaddress.ip_address(text))
 
 
 class _Frozen(BaseModel):
@@ -46,6 +59,12 @@ class TrainingConfig(_Frozen):
     """Folder of the base model."""
     data: str
     """Folder with train.jsonl and, for validation, valid.jsonl."""
+    objective: Literal["sft", "dpo", "orpo"] = "sft"
+    """Supervised, or by preference: then every row has a chosen and a rejected answer."""
+    beta: float = Field(default=0.1, gt=0, le=1000, allow_inf_nan=False)
+    """Of dpo: how closely the model keeps to what it was. Of orpo: what the odds ratio counts."""
+    preference_loss: PreferenceLoss = "sigmoid"
+    """Of dpo."""
     method: Literal["lora", "dora", "full"] = "lora"
     num_layers: int = Field(default=16, ge=-1, le=10_000)
     """Blocks to train, counted from the last; -1 for all."""
@@ -80,6 +99,14 @@ class TrainingConfig(_Frozen):
     )
     """Answered at each evaluation, so that one sees what is learnt."""
     prompt_tokens: int = Field(default=64, ge=1, le=2048)
+    hosts: tuple[Annotated[str, AfterValidator(_address)], ...] = Field(default=(), max_length=256)
+    """IP addresses of the machines that train together, this one first; empty: this one alone.
+
+    Each has this program, the model and the data at the same paths, and the first reaches the
+    others by ssh.
+    """
+    host_timeout: int = Field(default=600, ge=1, le=86_400)
+    """Seconds without a step after which a machine is taken for lost."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -87,6 +114,11 @@ class TrainingConfig(_Frozen):
             raise ValueError(
                 f"accumulation {self.accumulation} is more than iters {self.iters}: the model "
                 "would never be updated"
+            )
+        if len(self.hosts) > self.batch_size:
+            raise ValueError(
+                f"a batch of {self.batch_size} can't be shared by {len(self.hosts)} machines: each "
+                "needs a row of it"
             )
         if self.schedule.warmup >= self.updates and self.schedule.warmup:
             raise ValueError(

@@ -5,13 +5,18 @@
 
 An end of the input means that the starter is gone; then the run saves a checkpoint
 and ends, for whoever takes it up again. SIGTERM and SIGINT mean ``stop``.
+
+Ranks of a run on several machines have no such input. For them the wish is posted in the
+run's folder, again and again; where that ends, the starter is gone.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from enum import Enum
+from pathlib import Path
 from typing import IO
 
 
@@ -48,3 +53,35 @@ class Control:
         # Nothing weakens a wish: a starter that asked to cancel may be gone by now.
         if self._wish is Wish.GO_ON or wish is Wish.CANCEL:
             self._wish = wish
+
+
+class PostedControl(Control):
+    """What was posted last in a run's folder."""
+
+    FILE = "wish"
+
+    SILENCE = 60.0
+    """Seconds without a post after which whoever posted is taken for gone."""
+
+    LOOK_SECONDS = 0.2
+
+    def __init__(self, run: Path) -> None:
+        super().__init__()
+        self._path = run / self.FILE
+        self._looked = 0.0
+
+    @classmethod
+    def post(cls, run: Path, wish: Wish) -> None:
+        """Say what is wanted. Raises OSError."""
+        staged = run / f".{cls.FILE}.new"
+        staged.write_text(wish.value)
+        staged.rename(run / cls.FILE)
+
+    def look(self) -> Wish:
+        """What is wanted now, or was a moment ago."""
+        if time.monotonic() - self._looked > self.LOOK_SECONDS:
+            self._looked = time.monotonic()
+            posted = self._path.stat().st_mtime
+            late = time.time() - posted > self.SILENCE
+            self._ask(Wish.ABANDONED if late else Wish(self._path.read_text()))
+        return super().look()

@@ -6,7 +6,8 @@
     ├── LossNotFinite     the loss became NaN or infinite
     ├── OutOfMemory       the device has no room for a step
     ├── DiskFull          a checkpoint could not be written
-    └── CheckpointDamaged no checkpoint of the run can be read
+    ├── CheckpointDamaged no checkpoint of the run can be read
+    └── RankLost          one of several machines is gone, or does not answer
 
 Every message says what happened, why, and what to do. ``kind`` is the name that
 programs go by.
@@ -41,3 +42,15 @@ class DiskFull(TrainingFault):
 
 class CheckpointDamaged(TrainingFault):
     kind = "checkpoint_damaged"
+
+
+class RankLost(TrainingFault):
+    kind = "rank_lost"
+
+
+def disk_full(error: OSError) -> DiskFull:
+    """What the run says where a file of it could not be written."""
+    return DiskFull(
+        f"The run's files can't be written ({error.strerror or error}). Make room on the disk, "
+        "then resume the run: it goes on from its newest checkpoint."
+    )

@@ -13,7 +13,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from apps.training.trainer.errors import disk_full
+
 FILE = "events.jsonl"
+
+SPARE_FILE = ".spare"
+SPARE_BYTES = 16 * 1024
+"""Kept so that a run can say that the disk is full."""
 
 
 Reason = Literal["finished", "early_stopping", "stopped", "abandoned", "cancelled"]
@@ -49,7 +55,7 @@ class Trained(_Event):
     kind: Literal["trained"] = "trained"
     step: int
     loss: float
-    """Mean cross entropy of a trained token, in nats."""
+    """The objective's: mean cross entropy of a trained token, in nats, or mean of the pairs."""
     learning_rate: float
     gradient_norm: float
     """Of the last update."""
@@ -60,6 +66,8 @@ class Trained(_Event):
     """Spent on the run's steps so far, without evaluations."""
     peak_memory: int
     """Bytes, since the process began."""
+    figures: dict[str, float] = Field(default_factory=dict)
+    """What the objective tells beside its loss, by name: rewards of pairs."""
 
 
 class RowLoss(_Event):
@@ -77,6 +85,7 @@ class Evaluated(_Event):
     seconds: float
     best: bool
     """Whether no earlier evaluation was as good."""
+    figures: dict[str, float] = Field(default_factory=dict)
     worst_rows: tuple[RowLoss, ...] = ()
     best_rows: tuple[RowLoss, ...] = ()
 
@@ -127,12 +136,41 @@ class EventLog:
     """Appends to a run's events."""
 
     def __init__(self, run: Path) -> None:
+        """Raises DiskFull."""
         self._path = run / FILE
-        _remove_torn_line(self._path)
+        self._spare = run / SPARE_FILE
+        try:
+            _remove_torn_line(self._path)
+            self._spare.write_bytes(bytes(SPARE_BYTES))
+        except OSError as error:
+            raise disk_full(error) from error
 
     def tell(self, event: Event) -> None:
-        with self._path.open("ab") as file:
-            file.write(event.model_dump_json().encode() + b"\n")
+        """Raises DiskFull; then there is no half line of it."""
+        try:
+            with self._path.open("ab") as file:
+                file.write(event.model_dump_json().encode() + b"\n")
+        except OSError as error:
+            _remove_torn_line(self._path)
+            raise disk_full(error) from error
+
+    def tell_last(self, event: Failed) -> None:
+        """Also on a full disk: there is a little room for it."""
+        self._spare.unlink(missing_ok=True)
+        self.tell(event)
+
+
+class Silence(EventLog):
+    """Of a rank that is not the first: that one tells."""
+
+    def __init__(self) -> None:
+        pass
+
+    def tell(self, event: Event) -> None:
+        pass
+
+    def tell_last(self, event: Failed) -> None:
+        pass
 
 
 def read_events(run: Path, offset: int) -> tuple[list[Event], int]:

@@ -12,28 +12,27 @@ import mlx.nn as nn
 import mlx.optimizers as optim
 from mlx.utils import tree_flatten, tree_unflatten
 
+from apps.training.trainer.batches import Batch, Course, TokenRows, as_batch, spread
 from apps.training.trainer.checkpoints import Checkpoints, Progress, Window
 from apps.training.trainer.config import TrainingConfig
 from apps.training.trainer.control import Control, Wish
-from apps.training.trainer.data import Batch, Course, TokenRows, as_batch, spread
 from apps.training.trainer.errors import LossNotFinite
-from apps.training.trainer.events import (
-    Ended,
-    Evaluated,
-    EventLog,
-    Reason,
-    RowLoss,
-    Sampled,
-    Saved,
-    Trained,
-)
+from apps.training.trainer.evaluation import evaluate
+from apps.training.trainer.events import Ended, Evaluated, EventLog, Reason, Sampled, Saved, Trained
+from apps.training.trainer.objectives import objective_of
+from apps.training.trainer.ranks import World
 from apps.training.trainer.results import Results
 from apps.training.trainer.samples import answers
 from apps.training.trainer.setup import make_optimizer, trainable
-from apps.training.trainer.steps import Gradients, Step, compiled_step, losses_of
+from apps.training.trainer.steps import Gradients, Step, compiled_step
 
-_SHOWN_ROWS = 3
-"""Validation rows told at each end: the best and the worst predicted."""
+_WISHES = tuple(Wish)
+
+_REASONS: dict[Wish, Reason] = {
+    Wish.CANCEL: "cancelled",
+    Wish.STOP: "stopped",
+    Wish.ABANDONED: "abandoned",
+}
 
 _STEP_SEEDS = 1_000_003
 """Steps that have random numbers of their own before another seed's come up again."""
@@ -50,6 +49,7 @@ class Trainer:
         valid: TokenRows,
         log: EventLog,
         control: Control,
+        world: World,
     ) -> None:
         """``model``: with its trainable parameters. Goes on from the run's newest checkpoint.
 
@@ -60,6 +60,8 @@ class Trainer:
         self._tokenizer = tokenizer
         self._log = log
         self._control = control
+        self._world = world
+        self._objective = objective_of(config)
         self._course = Course(train, config.batch_size, config.seed)
         self._validation = spread(valid.batches(config.batch_size), config.val_batches)
         self._checkpoints = Checkpoints(run, config.keep_checkpoints)
@@ -72,15 +74,20 @@ class Trainer:
 
     def run(self) -> Ended:
         """Train to the end, or to where somebody stops it. Raises TrainingFault."""
-        step = compiled_step(self._model, self._optimizer, self._config)
+        step = compiled_step(
+            self._model, self._optimizer, self._config, self._objective, self._world
+        )
         course = self._course.from_step(self.progress.step)
+        limit, world = self._config.max_seq_length, self._world
         while True:
-            if self._evaluation_due:
+            reason = self._wish()
+            if reason is None and self._evaluation_due:
                 self._evaluate()
-            reason = self._ending()
+            reason = reason or self._ending()
             if reason is not None:
                 return self._end(reason)
-            self._train(step, as_batch(next(course), self._config.max_seq_length))
+            self._train(step, as_batch(next(course), limit, rank=world.rank, ranks=world.size))
+            world.beat()
             if self._report_due:
                 self._report()
             if self._save_due:
@@ -110,20 +117,24 @@ class Trainer:
         # The first update's end behind a multiple.
         return self._at_update and self.progress.step % every < self._config.accumulation
 
+    def _wish(self) -> Reason | None:
+        """Why somebody wants the run to end here; None where nobody does."""
+        if self.progress.step >= self._config.iters:
+            return None
+        # The first rank's: where some would go on and others not, all would wait for ever.
+        asked = self._control.look() if self._world.is_first else Wish.GO_ON
+        wish = _WISHES[self._world.decided(_WISHES.index(asked))]
+        if wish is Wish.CANCEL or self._at_update:
+            return _REASONS.get(wish)
+        return None
+
     def _ending(self) -> Reason | None:
-        """Why the run is to end here; None where it goes on."""
+        """Why the run is over; None where it goes on."""
         config, progress = self._config, self.progress
         if progress.step >= config.iters:
             return "finished"
-        wish = self._control.look()
-        if wish is Wish.CANCEL:
-            return "cancelled"
-        if not self._at_update:
-            return None
-        if config.patience is not None and progress.not_better >= config.patience:
-            return "early_stopping"
-        stops: dict[Wish, Reason] = {Wish.STOP: "stopped", Wish.ABANDONED: "abandoned"}
-        return stops.get(wish)
+        stale = config.patience is not None and progress.not_better >= config.patience
+        return "early_stopping" if stale and self._at_update else None
 
     # --- what is done ---------------------------------------------------------
 
@@ -131,25 +142,26 @@ class Trainer:
         started = time.perf_counter()
         done = self.progress
         # Random numbers follow from the step, so that a resumed run draws the same ones.
-        mx.random.seed(self._config.seed * _STEP_SEEDS + done.step)
+        place = self._config.seed * _STEP_SEEDS + done.step
+        mx.random.seed(place * self._world.size + self._world.rank)
         updates = (done.step + 1) % self._config.accumulation == 0
-        loss, count, self._gradients, norm = step(
-            batch.tokens, batch.spans, self._gradients, updates
-        )
-        mx.eval(self._model.state, self._optimizer.state, self._gradients, loss, count, norm)
+        found = step(batch.inputs, self._gradients, updates)
+        self._gradients = found.gradients
+        mx.eval(self._model.state, self._optimizer.state, found)
         seconds = time.perf_counter() - started
         window = done.window
         self.progress = done.model_copy(
             update={
                 "step": done.step + 1,
-                "tokens": done.tokens + int(count),
+                "tokens": done.tokens + int(found.tokens),
                 "seconds": done.seconds + seconds,
-                "gradient_norm": float(norm) if updates else done.gradient_norm,
+                "gradient_norm": float(found.norm) if updates else done.gradient_norm,
                 "window": Window(
                     steps=window.steps + 1,
-                    loss=window.loss + _finite(float(loss), done.step + 1),
-                    tokens=window.tokens + int(count),
+                    loss=window.loss + _finite(float(found.loss), done.step + 1),
+                    tokens=window.tokens + int(found.tokens),
                     seconds=window.seconds + seconds,
+                    figures=_sums(window.figures, found.figures),
                 ),
             }
         )
@@ -166,48 +178,61 @@ class Trainer:
                 tokens_per_second=window.tokens / max(window.seconds, 1e-9),
                 seconds=self.progress.seconds,
                 peak_memory=mx.get_peak_memory(),
+                figures={
+                    name: total / window.steps
+                    for name, total in zip(self._objective.figures, window.figures, strict=True)
+                },
             )
         )
         self.progress = self.progress.model_copy(update={"window": Window()})
 
     def _evaluate(self) -> None:
         started = time.perf_counter()
-        self._model.eval()
-        rows = [
-            row
-            for batch in self._validation
-            for row in losses_of(self._model, as_batch(batch, self._config.max_seq_length))
-        ]
-        texts = list(answers(self._model, self._tokenizer, self._config))
-        self._model.train()
-        step = self.progress.step
-        tokens = sum(count for _, _, count in rows)
-        loss = _finite(sum(mean * count for _, mean, count in rows) / max(tokens, 1), step)
-        best = self.progress.best_loss is None or loss < self.progress.best_loss
-        if best and self._config.keep_best:
+        found = evaluate(
+            self._model,
+            self._objective,
+            self._validation,
+            self._config.max_seq_length,
+            self._world,
+        )
+        step, progress = self.progress.step, self.progress
+        loss = _finite(found.loss, step)
+        best = progress.best_loss is None or loss < progress.best_loss
+        if best and self._config.keep_best and self._world.is_first:
             self._results.keep_best(trainable(self._model))
-        self.progress = self.progress.model_copy(
+        self.progress = progress.model_copy(
             update={
                 "evaluated_at": step,
-                "best_loss": loss if best else self.progress.best_loss,
-                "not_better": 0 if best else self.progress.not_better + 1,
+                "best_loss": loss if best else progress.best_loss,
+                "not_better": 0 if best else progress.not_better + 1,
             }
         )
-        ranked = sorted((RowLoss(row=row, loss=mean) for row, mean, _ in rows), key=_loss)
+        texts = self._samples()
         self._log.tell(
             Evaluated(
                 step=step,
                 loss=loss,
                 seconds=time.perf_counter() - started,
                 best=best,
-                best_rows=tuple(ranked[:_SHOWN_ROWS]),
-                worst_rows=tuple(ranked[-_SHOWN_ROWS:][::-1]),
+                figures=found.figures,
+                best_rows=found.best_rows,
+                worst_rows=found.worst_rows,
             )
         )
         for prompt, text in enumerate(texts):
             self._log.tell(Sampled(step=step, prompt=prompt, text=text))
 
+    def _samples(self) -> list[str]:
+        if not self._world.is_first:
+            return []
+        self._model.eval()
+        texts = list(answers(self._model, self._tokenizer, self._config))
+        self._model.train()
+        return texts
+
     def _save(self) -> None:
+        if not self._world.is_first:
+            return
         optimizer = dict(tree_flatten(self._optimizer.state))
         if self._checkpoints.save(self.progress, trainable(self._model), optimizer):
             self._log.tell(Saved(step=self.progress.step))
@@ -215,23 +240,36 @@ class Trainer:
     def _end(self, reason: Reason) -> Ended:
         if reason != "cancelled":
             self._save()
-            self._results.write(self._model, self._tokenizer)
+            if self._world.is_first:
+                self._results.write(self._model, self._tokenizer)
         ended = Ended(step=self.progress.step, reason=reason)
         self._log.tell(ended)
         return ended
 
     def _restore(self) -> None:
-        newest = self._checkpoints.newest()
-        if newest is None:
-            return
-        self.progress, weights, optimizer = newest
-        self._model.load_weights(list(weights.items()), strict=False)
-        self._optimizer.state = tree_unflatten(list(optimizer.items()))
+        newest = self._checkpoints.newest() if self._world.is_first else None
+        if newest is not None:
+            self.progress, weights, optimizer = newest
+            self._model.load_weights(list(weights.items()), strict=False)
+            self._optimizer.state = tree_unflatten(list(optimizer.items()))
+        if self._world.size > 1:
+            self._follow_first()
         mx.eval(self._model.parameters(), self._optimizer.state)
 
+    def _follow_first(self) -> None:
+        """Have what the first rank has: only that one needs the run's folder."""
+        self.progress = Progress.model_validate_json(
+            self._world.text(self.progress.model_dump_json())
+        )
+        weights = self._world.arrays(trainable(self._model))
+        self._model.load_weights(list(weights.items()), strict=False)
+        state = self._world.arrays(dict(tree_flatten(self._optimizer.state)))
+        self._optimizer.state = tree_unflatten(list(state.items()))
 
-def _loss(row: RowLoss) -> float:
-    return row.loss
+
+def _sums(sofar: tuple[float, ...], found: mx.array) -> tuple[float, ...]:
+    new = tuple(float(each) for each in found)
+    return tuple(map(sum, zip(sofar, new, strict=True))) if sofar else new
 
 
 def _finite(loss: float, step: int) -> float:

@@ -118,7 +118,10 @@ def write_yaml(config: TrainingConfig) -> str:
     )
 
 
-_OURS = ("max_grad_norm", "keep_checkpoints", "patience", "keep_best", "prompts", "prompt_tokens")
+_OURS = (
+    "objective", "beta", "preference_loss", "max_grad_norm", "keep_checkpoints", "patience",
+    "keep_best", "prompts", "prompt_tokens", "hosts", "host_timeout",
+)  # fmt: skip
 
 
 def _take_optimizer(settings: dict[str, Any]) -> None:

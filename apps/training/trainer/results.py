@@ -12,8 +12,9 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.utils import save
 
-from apps.training.trainer.checkpoints import Arrays, disk_full, save_arrays, write_text
+from apps.training.trainer.checkpoints import Arrays, mlx_writes, save_arrays, write_text
 from apps.training.trainer.config import TrainingConfig
+from apps.training.trainer.errors import disk_full
 from apps.training.trainer.setup import adapter_description, trainable
 
 ADAPTER = "adapter"
@@ -74,4 +75,5 @@ class Results:
         if mx.default_device() == mx.Device(mx.cpu):
             # There everything is computed in float32; a base's quantisation is gone.
             config = {key: value for key, value in config.items() if "quantization" not in key}
-        save(folder, source, model, tokenizer, config, donate_model=False)
+        with mlx_writes():
+            save(folder, source, model, tokenizer, config, donate_model=False)

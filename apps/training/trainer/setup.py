@@ -12,6 +12,7 @@ import mlx.optimizers as optim
 from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
+from apps.training.trainer.activations import checkpoint_block
 from apps.training.trainer.config import TrainingConfig
 from apps.training.trainer.errors import BadConfig
 
@@ -61,6 +62,10 @@ def prepare_model(model: nn.Module, config: TrainingConfig) -> None:
             raise BadConfig(f"{config.method} does not fit this model: {error}.") from error
     if not trainable(model):
         raise BadConfig("Nothing of the model would be trained. Choose more layers or other keys.")
+    if config.gradient_checkpointing:
+        for block in model.layers:
+            checkpoint_block(block)
+    model.train()
     mx.eval(model.parameters())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from apps.models.runtime.tests.folders import write_folder
 from apps.models.runtime.tests.tiny import TinyModel, write_gguf
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"  # pragma: allowlist secret
 LLAMA = {"a.weight": ("F32", [4])}
 
 

@@ -5,10 +5,13 @@ import threading
 
 import pytest
 
+from apps.jobs import line
 from apps.jobs.models import JobState
+from apps.jobs.tasks import take_turns
+from apps.jobs.turns import AnotherWorks, turn_of_its_own
 from apps.models.errors import JobActive
 from apps.models.models import LocalModel
-from apps.models.work import services, tasks, turns
+from apps.models.work import services, tasks
 from apps.models.work.models import ModelJob
 from apps.models.work.running import run
 from apps.models.work.shown import figures_of
@@ -17,15 +20,14 @@ from apps.models.work.tests.conftest import carried_out
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-run_model_job = tasks.run_model_job
-"""The task itself, where a test has put a list in its place."""
-
-
 @pytest.fixture
 def queued(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The jobs that the worker was asked to run."""
     keys: list[int] = []
     monkeypatch.setattr(tasks, "run_model_job", keys.append)
+    monkeypatch.setattr(
+        "apps.jobs.tasks.take_turns", lambda: keys.extend(one.pk for one in line.waiting())
+    )
     return keys
 
 
@@ -71,35 +73,30 @@ def test_the_worker_takes_up_what_was_queued_and_shows_what_was_lost(queued: lis
 
 
 def test_two_jobs_that_hold_a_model_take_turns() -> None:
-    first, second = conversion(), conversion()
+    waits = conversion()
 
-    with turns.alone(first), pytest.raises(turns.AnotherWorks):
-        run(second, stops=threading.Event())
+    with turn_of_its_own(), pytest.raises(AnotherWorks):
+        run(waits, stops=threading.Event())
 
-    second.refresh_from_db()
-    assert second.state == JobState.QUEUED
+    waits.refresh_from_db()
+    assert waits.state == JobState.QUEUED
 
 
-def test_one_that_waits_for_its_turn_is_left_in_the_queue_and_woken_up_by_the_one_before_it(
-    queued: list[int],
-) -> None:
-    first, second = conversion(plan={"slug": "a", "name": "A"}), conversion()
-    with turns.alone(first):
-        run_model_job.call_local(second.pk)
-        assert queued == []
-    second.refresh_from_db()
-    assert second.state == JobState.QUEUED
-    queued.clear()
+def test_the_line_runs_those_that_hold_a_model_in_their_order() -> None:
+    plan = {"slug": "a", "name": "A"}
+    first, second = conversion(plan=plan), conversion(plan=plan)
+    line.move(job=second, by=-1)
 
-    run_model_job.call_local(first.pk)  # its model is gone: it ends at once
+    take_turns.call_local()  # their model is gone: they end at once
 
-    first.refresh_from_db()
-    assert first.state == JobState.FAILED
-    assert queued == [second.pk]
+    states = ModelJob.objects.filter(pk__in=(first.pk, second.pk)).values_list("state", flat=True)
+    assert set(states) == {JobState.FAILED}
+    ended = ModelJob.objects.order_by("finished_at").values_list("pk", flat=True)
+    assert list(ended) == [second.pk, first.pk]
 
 
 def test_a_verification_waits_for_nobody(model: LocalModel) -> None:
-    with turns.alone(conversion()):
+    with turn_of_its_own():
         job = carried_out(services.order_verification(model=model))
 
     assert job.state == JobState.DONE

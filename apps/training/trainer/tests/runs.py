@@ -30,6 +30,14 @@ def rows(count: int, *, first: int = 0) -> list[dict[str, Any]]:
     ]
 
 
+def pairs(count: int, *, first: int = 0) -> list[dict[str, Any]]:
+    """Answers with the number are preferred to those without."""
+    return [
+        {"prompt": f"Number {n}?", "chosen": f"It is {n}.", "rejected": "I forgot. " * (1 + n % 3)}
+        for n in range(first, first + count)
+    ]
+
+
 def write_rows(path: Path, given: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in given))
 

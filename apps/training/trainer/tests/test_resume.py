@@ -12,13 +12,18 @@ from apps.training.trainer import checkpoints
 from apps.training.trainer import events as events_module
 from apps.training.trainer.control import Wish
 from apps.training.trainer.events import Ended, Evaluated, EventLog, Trained
-from apps.training.trainer.tests.runs import AsksAfter, events, make_run, train
+from apps.training.trainer.tests.runs import AsksAfter, events, make_run, pairs, train
+
+PAIRS = {"train": pairs(10), "valid": pairs(5, first=50)}
 
 KINDS = {
     "lora": {},
     "dora": {"method": "dora", "optimizer": "adamw"},
     "accumulating": {"accumulation": 3, "schedule": {"kind": "cosine", "warmup": 2}},
     "full": {"method": "full", "optimizer": "muon", "keep_best": True},
+    "dpo": PAIRS | {"objective": "dpo", "gradient_checkpointing": True},
+    "dpo in full": PAIRS | {"objective": "dpo", "method": "full", "optimizer": "sgd"},
+    "orpo": PAIRS | {"objective": "orpo", "method": "dora", "accumulation": 2},
 }
 
 
@@ -112,7 +117,7 @@ def kill_at_write(patch: pytest.MonkeyPatch, number: int) -> None:
 
 def test_a_damaged_checkpoint_is_passed_over(whole, kind, model, tmp_path):
     run = make_run(tmp_path / "run", model, **kind)
-    train(run, AsksAfter(8))
+    train(run, AsksAfter(11))
     newest = sorted((run / "checkpoints").iterdir())[-1]
     (newest / "progress.json").write_text("{")
     train(run)

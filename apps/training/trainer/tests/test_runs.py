@@ -1,32 +1,18 @@
 """What a run learns, tells and refuses."""
 
-import json
 import math
 
-import mlx.core as mx
-import numpy as np
 import pytest
-from mlx_lm.tuner.trainer import default_loss
 
 from apps.models.runtime import loading
 from apps.training.trainer import checkpoints
 from apps.training.trainer.config import parse_config
-from apps.training.trainer.data import Course, TokenRows, as_batch, read_rows, spread
 from apps.training.trainer.errors import BadConfig
-from apps.training.trainer.steps import batch_loss
-from apps.training.trainer.tests.runs import make_run, rows, train
+from apps.training.trainer.events import Ended
+from apps.training.trainer.objectives import score_rows
+from apps.training.trainer.tests.runs import AsksAfter, make_run, pairs, rows, train
 
-
-@pytest.fixture(scope="module")
-def loaded(model, profile):
-    return loading.load(model, profile)
-
-
-@pytest.fixture(scope="module")
-def profile():
-    from apps.models.runtime import accelerator
-
-    return accelerator.prepare()
+PAIRS = {"train": pairs(10), "valid": pairs(5, first=50)}
 
 
 def of_kind(events, kind):
@@ -91,6 +77,69 @@ class TestARun:
         train(run)
         assert loading.load(run / "model", profile).model.layers
 
+    @pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon", "sgd", "adafactor"])
+    def test_trains_with_every_optimizer_of_mlx_lm(self, model, tmp_path, optimizer):
+        run = make_run(tmp_path / "run", model, optimizer=optimizer, iters=2, valid=[])
+        first, last = (event for event in train(run) if event.kind in ("started", "ended"))
+        assert (first.step, last.reason) == (0, "finished")
+
+    def test_trains_over_a_quantised_base(self, model, profile, tmp_path):
+        from mlx_lm.utils import quantize_model, save
+
+        from apps.models.runtime.adapters import read_adapter
+
+        loaded = loading.load(model, profile)
+        quantised, config = quantize_model(loaded.model, dict(loaded.config), 32, 4)
+        save(tmp_path / "base", model, quantised, loaded.tokenizer, config)
+        run = make_run(tmp_path / "run", model, base=str(tmp_path / "base"))
+        first, *_, last = of_kind(train(run), "evaluated")
+        assert last.loss < first.loss
+        read_adapter(run / "adapter").require_base(tmp_path / "base")
+
+
+class TestARunOfPairs:
+    def test_by_dpo_begins_even_and_learns_what_is_preferred(self, model, tmp_path):
+        run = make_run(tmp_path / "run", model, objective="dpo", iters=40, **PAIRS)
+        told = train(run)
+        first, *_, last = of_kind(told, "evaluated")
+        assert first.loss == pytest.approx(math.log(2), rel=1e-4)
+        assert first.figures["reward_margin"] == pytest.approx(0, abs=1e-4)
+        assert last.figures["reward_accuracy"] == 1
+        assert last.loss < first.loss / 2
+        trained = of_kind(told, "trained")[-1]
+        assert trained.figures.keys() == last.figures.keys()
+        assert trained.figures["reward_margin"] == pytest.approx(
+            trained.figures["chosen_reward"] - trained.figures["rejected_reward"], rel=1e-4
+        )
+
+    def test_by_orpo_learns_what_is_preferred(self, model, tmp_path):
+        run = make_run(tmp_path / "run", model, objective="orpo", iters=40, **PAIRS)
+        first, *_, last = of_kind(train(run), "evaluated")
+        assert last.figures["reward_accuracy"] == 1
+        assert last.figures["chosen_reward"] > first.figures["chosen_reward"]
+        assert not (run / "reference.safetensors").exists()
+
+    def test_computes_its_reference_once(self, model, tmp_path, monkeypatch):
+        run = make_run(tmp_path / "run", model, objective="dpo", **PAIRS)
+        train(run, AsksAfter(9))
+        kept = (run / "reference.safetensors").read_bytes()
+        monkeypatch.setattr("apps.training.trainer.reference.log_probabilities", None)
+        assert train(run)[-1].reason == "finished"
+        assert (run / "reference.safetensors").read_bytes() == kept
+
+    def test_computes_a_damaged_reference_again(self, model, tmp_path):
+        run = make_run(tmp_path / "run", model, objective="dpo", **PAIRS)
+        train(run, AsksAfter(9))
+        kept = (run / "reference.safetensors").read_bytes()
+        (run / "reference.safetensors").write_bytes(b"torn")
+        assert train(run)[-1].reason == "finished"
+        assert (run / "reference.safetensors").read_bytes() == kept
+
+    def test_stops_while_its_reference_is_computed_and_goes_on(self, model, tmp_path):
+        run = make_run(tmp_path / "run", model, objective="dpo", **PAIRS)
+        assert train(run, AsksAfter(2))[-1] == Ended(step=0, reason="stopped")
+        assert train(run)[-1].reason == "finished"
+
 
 class TestARunIsRefused:
     @pytest.mark.parametrize(
@@ -112,6 +161,7 @@ class TestARunIsRefused:
             ({"learning_rate": math.nan}, "bad_config", "learning_rate"),
             ({"num_layers": 99}, "bad_config", "has 2 blocks"),
             ({"lora": {"keys": ["self_attn.oops"]}}, "bad_config", "self_attn.oops"),
+            ({"lora": {"keys": ["oops"]}}, "bad_config", "There are: mlp.down_proj, "),
             ({"base": "/nowhere"}, "bad_config", "nowhere"),
             ({"optimizer_options": {"speed": 1}}, "bad_config", "speed"),
             ({"iters": 2, "accumulation": 4}, "bad_config", "never be updated"),
@@ -133,11 +183,11 @@ class TestARunIsRefused:
 
 class TestARunFails:
     def test_where_the_loss_is_not_finite(self, model, tmp_path, monkeypatch):
-        def exploded(model, tokens, spans):
-            loss, count = batch_loss(model, tokens, spans)
-            return loss * math.inf, count
+        def exploded(model, inputs):
+            scores = score_rows(model, inputs)
+            return scores._replace(losses=scores.losses * math.inf)
 
-        monkeypatch.setattr("apps.training.trainer.steps.batch_loss", exploded)
+        monkeypatch.setattr("apps.training.trainer.objectives.score_rows", exploded)
         last = train(make_run(tmp_path / "run", model))[-1]
         assert last.fault == "loss_not_finite"
         assert "learning rate" in last.message
@@ -166,57 +216,6 @@ class TestARunFails:
         monkeypatch.setattr("apps.training.trainer.loop.compiled_step", hungry)
         last = train(make_run(tmp_path / "run", model))[-1]
         assert last.fault == "out_of_memory"
-
-
-class TestData:
-    def test_the_mask_is_that_of_mlx_lm_but_for_the_padding_behind_a_row(self, loaded, tmp_path):
-        path = tmp_path / "train.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows(3)))
-        split = read_rows(path, loaded.tokenizer, mask_prompt=True, max_seq_length=256)
-        batch = as_batch(split.batches(3)[0], 256)
-        _, ours = batch_loss(loaded.model, batch.tokens, batch.spans)
-        _, theirs = default_loss(loaded.model, batch.tokens, batch.spans)
-        assert int(ours) == sum(row.learnt for row in batch.rows)
-        assert int(theirs) == int(ours) + len(batch.rows)
-
-    def test_the_loss_is_the_mean_of_the_learnt_tokens(self, loaded, tmp_path):
-        path = tmp_path / "train.jsonl"
-        path.write_text(json.dumps(rows(1)[0]))
-        (row,) = read_rows(path, loaded.tokenizer, mask_prompt=True, max_seq_length=256).batches(1)[
-            0
-        ]
-        batch = as_batch((row,), 256)
-        logits = loaded.model(mx.array(row.tokens)[None])[0]
-        chosen = np.array(logits - mx.logsumexp(logits, axis=-1, keepdims=True))
-        places = range(row.offset, len(row.tokens))
-        expected = -np.mean([chosen[at - 1, row.tokens[at]] for at in places])
-        loss, _ = batch_loss(loaded.model, batch.tokens, batch.spans)
-        assert float(loss) == pytest.approx(expected, rel=1e-5)
-
-    def test_every_epoch_has_every_batch_in_an_order_of_its_own(self, loaded, tmp_path):
-        path = tmp_path / "train.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows(20)))
-        split = read_rows(path, loaded.tokenizer, mask_prompt=False, max_seq_length=256)
-        course = Course(split, 2, seed=1).from_step(0)
-        first, second = ([next(course) for _ in range(10)] for _ in range(2))
-        assert first != second
-        assert sorted(map(indexes, first)) == sorted(map(indexes, second))
-        later = Course(split, 2, seed=1).from_step(13)
-        assert next(later) == second[3]
-
-    def test_validation_batches_are_spread_over_all_lengths(self):
-        assert spread(list(range(10)), 3) == [0, 3, 6]
-        assert spread(list(range(10)), -1) == list(range(10))
-        assert spread([], 3) == []
-
-    def test_a_missing_file_is_an_empty_split(self, loaded, tmp_path):
-        split = read_rows(tmp_path / "no", loaded.tokenizer, mask_prompt=False, max_seq_length=64)
-        assert isinstance(split, TokenRows)
-        assert len(split) == 0
-
-
-def indexes(batch):
-    return tuple(row.index for row in batch)
 
 
 def test_every_problem_of_the_settings_is_named_at_once():
