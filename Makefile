@@ -56,6 +56,9 @@ check: install-dev
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/lint-imports
 	$(BIN)/djlint --quiet --lint templates
+	@! git rev-parse --git-dir >/dev/null 2>&1 || git ls-files -z ':!requirements/*.txt' ':!*package-lock.json' \
+	  | xargs -0 $(BIN)/detect-secrets-hook --no-verify --disable-plugin KeywordDetector
+	$(BIN)/python requirements/audit.py
 
 fmt: install-dev
 	$(BIN)/ruff check --fix

@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 hypothesis_settings.register_profile("hub", deadline=None)
 hypothesis_settings.load_profile("hub")
 
-pytest_plugins = ["tests.fake_engine", "tests.measured_server", "tests.registry"]
+pytest_plugins = ["tests.fake_engine", "tests.measured_server", "tests.people", "tests.registry"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,16 +9,22 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from benchmarks import (
+    adapters,
     cache,
     company,
     comparison,
     constrained,
     data,
+    data_kills,
     downloads,
     faults,
+    glosses,
     measures,
+    overload,
     registry,
     schemas,
+    training,
+    training_kills,
     training_metrics,
 )
 from benchmarks.bare_loop import bare_loop
@@ -78,6 +84,11 @@ def cache_suite(rounds: int) -> Iterable[Figure]:
         yield from cache.after_a_crash(hub, process, rounds)
 
 
+def overload_suite(rounds: int) -> Iterable[Figure]:
+    """Ten times the requests that the hub can answer."""
+    yield from overload.overload_figures(rounds)
+
+
 def faults_suite(rounds: int) -> Iterable[Figure]:
     """Two hundred damages to the cache's folder a round."""
     yield from faults.disk_faults(200 * rounds)
@@ -111,6 +122,31 @@ def data_suite(rounds: int) -> Iterable[Figure]:
     yield from data.data_figures()
 
 
+def adapters_suite(rounds: int) -> Iterable[Figure]:
+    """Eight adapters in one batch."""
+    yield from adapters.adapter_figures(rounds)
+
+
+def training_suite(rounds: int) -> Iterable[Figure]:
+    """The trainer beside mlx-lm's."""
+    yield from training.throughput(rounds)
+
+
+def glosses_suite(rounds: int) -> Iterable[Figure]:
+    """From a file to a served adapter. One round is a quarter of an hour: it is enough."""
+    yield from glosses.gloss_figures()
+
+
+def training_kills_suite(rounds: int) -> Iterable[Figure]:
+    """Ten kills of trainer, worker and web a round, while they train: 50."""
+    yield from training_kills.killed_trainings(10 * rounds)
+
+
+def data_kills_suite(rounds: int) -> Iterable[Figure]:
+    """Ten kills of web or worker a round, while data is uploaded, checked and edited: 50."""
+    yield from data_kills.killed_data(10 * rounds)
+
+
 def training_metrics_suite(rounds: int) -> Iterable[Figure]:
     """How fast the curves of a million points are answered, their spikes included."""
     yield from training_metrics.chart_figures(rounds)
@@ -126,6 +162,7 @@ SUITES: dict[str, Callable[[int], Iterable[Figure]]] = {
     "servers": servers_suite,
     "company": company_suite,
     "cache": cache_suite,
+    "overload": overload_suite,
     "faults": faults_suite,
     "fit": fit_suite,
     "schemas": schemas_suite,
@@ -133,6 +170,11 @@ SUITES: dict[str, Callable[[int], Iterable[Figure]]] = {
     "downloads": downloads_suite,
     "registry": registry_suite,
     "data": data_suite,
+    "data-kills": data_kills_suite,
+    "adapters": adapters_suite,
+    "training": training_suite,
+    "glosses": glosses_suite,
+    "training-kills": training_kills_suite,
     "training-metrics": training_metrics_suite,
 }
 

@@ -8,8 +8,6 @@ folder, and serves that.
 from __future__ import annotations
 
 import http.client
-import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.client import ChatServer
+from benchmarks.dense_weights import write_as_held
 from tests.hub_process import until
 
 
@@ -61,32 +60,11 @@ def _serve(model: Path, port: str) -> None:
 
     profile = accelerator.prepare()
     with tempfile.TemporaryDirectory() as folder:
-        _write_as_held(model, Path(folder), profile)
+        write_as_held(model, Path(folder), profile)
         from mlx_lm import server
 
         sys.argv = ["server", "--model", folder, "--port", port, "--log-level", "ERROR"]
         server.main()
-
-
-def _write_as_held(model: Path, folder: Path, profile: object) -> None:
-    """The model with its weights dequantised, where the hub computes with them so."""
-    import mlx.core as mx
-    from mlx.utils import tree_flatten
-
-    from apps.models.runtime import loading
-    from apps.models.runtime.accelerator import AcceleratorProfile
-
-    assert isinstance(profile, AcceleratorProfile)
-    loaded = loading.load(model, profile)
-    weights = dict(tree_flatten(loaded.model.parameters()))
-    mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
-    config = json.loads((model / "config.json").read_text())
-    if profile.compute_float32:
-        for key in ("quantization", "quantization_config"):
-            config.pop(key, None)
-    (folder / "config.json").write_text(json.dumps(config))
-    for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
-        shutil.copy(model / name, folder / name)
 
 
 if __name__ == "__main__":

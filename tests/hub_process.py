@@ -64,6 +64,16 @@ class HubProcess:
         except EngineError:
             return None
 
+    @property
+    def pid(self) -> int:
+        """Of the supervisor."""
+        assert self._process is not None
+        return self._process.pid
+
+    def processes(self) -> list[psutil.Process]:
+        """The supervisor's children and theirs."""
+        return psutil.Process(self.pid).children(recursive=True)
+
     def start(self) -> None:
         """Start it and wait until its first page answers."""
         self._process = subprocess.Popen(
@@ -94,8 +104,7 @@ class HubProcess:
     def kill_all(self) -> None:
         """SIGKILL to the supervisor and all its children, as a power failure would."""
         assert self._process is not None
-        supervisor = psutil.Process(self._process.pid)
-        for process in (supervisor, *supervisor.children(recursive=True)):
+        for process in (psutil.Process(self.pid), *self.processes()):
             process.kill()
         self._ended()
 

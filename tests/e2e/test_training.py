@@ -71,7 +71,7 @@ def test_an_adapter_is_ordered_watched_stopped_resumed_and_used(
         arg=before,
     )
     page.get_by_role("button", name="Stop and save").click()
-    expect(page.get_by_text("Paused", exact=True)).to_be_visible()
+    expect(page.get_by_text("Stopped", exact=True)).to_be_visible()
     assert answer(hub, "tiny:numbers").status_code == 200
 
     page.reload()
@@ -86,7 +86,58 @@ def test_an_adapter_is_ordered_watched_stopped_resumed_and_used(
     said = [one.json()["choices"][0]["message"]["content"] for one in (base, adapted)]
     assert said[0] != said[1]
     page.get_by_role("link", name="Compare in the playground").click()
-    expect(page).to_have_url(re.compile(r"model=tiny(:|%3A)numbers"))
+    expect(page).to_have_url(re.compile(r"models=tiny,tiny:numbers"))
+
+
+def test_a_run_is_paused_and_jobs_that_wait_are_put_in_order(
+    page: Page, hub: HubProcess, data: Path
+) -> None:
+    order(page, hub, data, "Long", iters="200000", steps_per_report="100")
+    expect(page.locator("#status-job")).to_contain_text("Long")
+    for name in ("Second", "Third"):
+        order(page, hub, data, name, iters="20")
+    expect(page.get_by_text("2 of 2 in the queue")).to_be_visible()
+    page.get_by_role("link", name="queue", exact=True).click()
+    waiting = page.locator(".queue__item")
+    expect(waiting).to_have_count(2)
+    up = page.get_by_role("button", name=re.compile("Move .*Third up"))
+    up.focus()
+    page.keyboard.press("Enter")
+    expect(waiting.first).to_contain_text("Third")
+    assert_accessible(page)
+
+    page.locator("#queue .job-progress").get_by_role("link").click()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("Paused", exact=True)).to_be_visible()
+    page.goto(f"{hub.url}/training/")
+    for name in ("Second", "Third"):
+        row = page.get_by_role("row").filter(has=page.get_by_role("link", name=name, exact=True))
+        expect(row).to_contain_text("Done")
+
+
+def test_a_step_is_timed_on_demand(page: Page, hub: HubProcess, data: Path) -> None:
+    page.goto(f"{hub.url}/training/new/")
+    page.get_by_label("Data", exact=True).fill(str(data))
+    page.get_by_label("Batch size", exact=True).fill("3")
+    page.get_by_role("button", name="Time a step").click()
+    expect(page.locator("#preflight")).to_contain_text("a step of this shape was timed")
+    expect(page.locator("#preflight")).to_contain_text("Memory seen")
+
+
+def test_several_values_are_tried_and_compared(page: Page, hub: HubProcess, data: Path) -> None:
+    page.goto(f"{hub.url}/training/new/")
+    page.get_by_text("Try several values").click()
+    for field, value in {
+        "folder": str(data), "name": "Sweep", "iters": "20", "sweep-learning_rate": "1e-3, 1e-6",
+    }.items():  # fmt: skip
+        page.locator(f"#order [name={field}]").fill(value)
+    page.get_by_role("button", name="Start training").click()
+    expect(page.get_by_role("heading", name="Sweep")).to_be_visible()
+    expect(page.get_by_text("2 of 2 runs over")).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="Best").last).to_contain_text("0.001")
+    assert_accessible(page)
+    page.get_by_role("link", name="Curves of all runs").click()
+    expect(page).to_have_url(re.compile(r"/training/compare/?\?jobs="))
 
 
 def test_how_curves_are_drawn_is_in_the_address(page: Page, hub: HubProcess, data: Path) -> None:
@@ -106,10 +157,10 @@ def test_a_job_that_can_not_work_is_not_queued(page: Page, hub: HubProcess, data
     page.goto(f"{hub.url}/training/new/")
     page.get_by_label("Data", exact=True).fill(str(data))
     page.get_by_label("Name", exact=True).fill("Too deep")
-    page.get_by_label("Layers").fill("9")
+    page.get_by_label("Layers", exact=True).fill("9")
     expect(page.get_by_text("tiny has 2 layers, and 9 are to be trained.")).to_be_visible()
     page.get_by_role("button", name="Use safer settings").click()
-    expect(page.get_by_label("Layers")).to_have_value("-1")
+    expect(page.get_by_label("Layers", exact=True)).to_have_value("-1")
     expect(page.get_by_text("It would not work")).to_have_count(0)
 
 
@@ -139,5 +190,66 @@ def test_the_pages_are_accessible_and_fit(
     page.set_viewport_size({"width": width, "height": 900})
     for path in ("/", "/new/", "/new/?clone=1", "/1/"):
         page.goto(f"{hub.url}/training{path}")
+        assert_accessible(page)
+        assert not page.evaluate("content.scrollWidth > content.clientWidth")
+
+
+@pytest.fixture
+def adapters(page: Page, hub: HubProcess, data: Path) -> list[str]:
+    """Names of two adapters over the tiny model."""
+    url = f"{hub.url}/api/training/jobs"
+    made = [job for job in httpx.get(url).json()["jobs"] if job["made"]]
+    for number in range(2 - len(made)):
+        order(page, hub, data, f"More {number}", iters="20")
+        expect(page.get_by_text("Done", exact=True)).to_be_visible()
+    return [job["made"] for job in httpx.get(url).json()["jobs"] if job["made"]][:2]
+
+
+def test_base_and_adapter_answer_side_by_side_and_one_is_better(
+    page: Page, hub: HubProcess, adapters: list[str]
+) -> None:
+    page.goto(f"{hub.url}/compare/?models=tiny,{adapters[0]}")
+    for column in (0, 1):
+        page.get_by_text("Settings", exact=False).nth(column).click()
+        page.locator(f"[name=c{column}-max_tokens]").fill("12")
+        page.locator(f"[name=c{column}-seed]").fill("7")
+    page.get_by_role("textbox", name="Message").fill("Number 3?")
+    page.get_by_role("button", name="Send").click()
+    votes = page.get_by_role("button", name="This is better")
+    votes.last.click()
+    expect(page.locator(".compare__answer--better")).to_have_count(1)
+    page.get_by_role("textbox", name="Message").fill("Number 4?")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".compare__round")).to_have_count(2)
+    expect(page.get_by_text("It goes on from the answer of")).to_be_visible()
+    expect(page.locator("[data-follow]")).to_have_count(0)
+    assert_accessible(page)
+    page.reload()
+    expect(page.locator(".compare__answer")).to_have_count(4)
+    expect(page.locator("[name=c1-seed]")).to_have_value("7")
+
+
+def test_base_and_adapters_are_evaluated_in_one_table(
+    page: Page, hub: HubProcess, adapters: list[str]
+) -> None:
+    page.goto(f"{hub.url}/evaluations/new/?subject={adapters[0]}")
+    expect(page.get_by_label("tiny", exact=True)).to_be_checked()
+    page.get_by_label("Longest answer, tokens").fill("8")
+    page.get_by_label("More prompts, one a line").fill("Number 3?\nNumber 4?")
+    page.get_by_role("button", name="Start evaluation").click()
+    expect(page.get_by_text("Done", exact=True)).to_be_visible()
+    expect(page.get_by_role("article")).to_have_count(2)
+    expect(page.get_by_role("table")).to_contain_text(adapters[0])
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_pages_beside_a_training_are_accessible_and_fit(
+    page: Page, hub: HubProcess, adapters: list[str], width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{hub.url}/training/compare/?jobs=1,2")
+    expect(page.locator('[data-chart="loss"] canvas')).to_be_visible()
+    for path in ("/training/compare/?jobs=1,2", "/compare/", "/evaluations/", "/publish/"):
+        page.goto(f"{hub.url}{path}")
         assert_accessible(page)
         assert not page.evaluate("content.scrollWidth > content.clientWidth")

@@ -1,0 +1,132 @@
+"""From text to a served adapter: the starter model learns to write dictionary entries.
+
+The text is WordNet's, as Debian's package ``wordnet-base`` carries it: nouns and their glosses.
+The model is asked for words that it was not trained on; an entry has to have exactly the
+dictionary's form. Everything goes through the hub's own API, as a person's would.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.client import ChatServer
+from benchmarks.figures import Figure
+from benchmarks.hub import benchmark_hub
+from benchmarks.rest import HubApi
+from tests.hub_process import STARTER, HubProcess
+
+NOUNS = Path("/usr/share/wordnet/data.noun")
+"""https://wordnet.princeton.edu/documentation/wndb5wn"""
+ROWS = 1200
+HELD_OUT = 96
+AT_ONCE = 8
+ENTRY_TOKENS = 40
+TIME_LIMIT = 900.0
+
+SETTINGS = {
+    "iters": 120,
+    "batch_size": 8,
+    "num_layers": 16,
+    "learning_rate": 5e-4,
+    "mask_prompt": True,
+    "max_seq_length": 128,
+    "steps_per_eval": 40,
+    "val_batches": 8,
+}
+
+_ENTRY = re.compile(r"^\d{8} \d\d n 01 ([a-z]{3,12}) 0 .*\| ([^;\"]+)")
+
+
+def gloss_figures() -> Iterator[Figure]:
+    """One fine-tuning, from the file to the adapter's answers."""
+    entries = _entries()
+    asked = [word for word, _ in entries[:HELD_OUT]]
+    with benchmark_hub() as (base, hub):
+        api = HubApi(hub)
+        adapted = ChatServer(hub.port, f"{STARTER}:glosses")
+        yield Figure("exact entries, base", _share(base, asked), 1.0, "", at_most=0.05)
+        _import(api, hub, entries[HELD_OUT:])
+        begun = time.perf_counter()
+        order = {"model": STARTER, "data": "glosses", "name": "Glosses", "settings": SETTINGS}
+        job = f"/api/training/jobs/{api.post('/api/training/jobs', order)['id']}"
+        api.done(job, seconds=3 * TIME_LIMIT)
+        ended = time.perf_counter()
+        first = adapted.ask(_question(asked[0]), max_tokens=ENTRY_TOKENS)
+        answered = first.token_times[-1] - ended
+        assert _is_entry(asked[0], first.text), first.text
+        yield Figure("the job, of its time", ended - begun, TIME_LIMIT, "s", at_most=1.0)
+        yield Figure("the adapter's first entry after it", answered, 1.0, "s", at_most=1.0)
+        losses = api.get(f"{job}/metrics")["curves"]["validation_loss"]["high"]
+        yield Figure("validation loss, end / start", losses[-1], losses[0], "nats", at_most=0.5)
+        yield Figure("exact entries, adapter", _share(adapted, asked), 1.0, "", at_least=0.95)
+        yield _one_batch(hub, base, adapted.model, asked[:AT_ONCE])
+
+
+def _entries() -> list[tuple[str, str]]:
+    """Nouns of one word and the first part of their glosses, in a random order."""
+    assert NOUNS.is_file(), "install Debian's wordnet-base"
+    found = (_ENTRY.match(line) for line in NOUNS.read_text(encoding="utf-8").splitlines())
+    glosses = {match[1]: match[2].strip() for match in found if match and len(match[2]) < 80}
+    return random.Random(0).sample(sorted(glosses.items()), HELD_OUT + ROWS)
+
+
+def _import(api: HubApi, hub: HubProcess, entries: list[tuple[str, str]]) -> None:
+    """As a dataset, a twentieth of it for validation."""
+    file = hub.home / "glosses.jsonl"
+    rows = ({"prompt": word, "completion": f"{word} (noun): {gloss}."} for word, gloss in entries)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    split = {"kind": "split", "valid": 0.05}
+    for path, body in (("", {"path": str(file)}), ("/glosses/changes", split)):
+        job = api.post(f"/api/datasets{path}", body)
+        api.done(f"/api/datasets/{job['dataset']}/jobs/{job['id']}", seconds=60)
+
+
+def _question(word: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": word}]
+
+
+def _is_entry(word: str, text: str) -> bool:
+    return re.fullmatch(rf"{word} \(noun\): [^\n]*[^\s.]\.", text) is not None
+
+
+def _share(server: ChatServer, words: list[str]) -> float:
+    """Of answers that are entries."""
+    exact = 0
+    for first in range(0, len(words), AT_ONCE):
+        group = words[first : first + AT_ONCE]
+        answers = server.ask_together([_question(word) for word in group], max_tokens=ENTRY_TOKENS)
+        exact += sum(map(_is_entry, group, (answer.text for answer in answers)))
+    return exact / len(words)
+
+
+def _one_batch(hub: HubProcess, base: ChatServer, adapted: str, words: list[str]) -> Figure:
+    """Base and adapter asked together: how many of the answers are in the batch at one time."""
+    most = 0
+    over = threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not over.is_set():
+            most = max(most, hub.engine.status().active)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        answers = base.ask_mixed(
+            [_question(word) for word in words],
+            [{"model": adapted} if i % 2 else {} for i in range(len(words))],
+            max_tokens=ENTRY_TOKENS,
+        )
+    finally:
+        over.set()
+        watching.join()
+    for i, (word, answer) in enumerate(zip(words, answers, strict=True)):
+        assert _is_entry(word, answer.text) == bool(i % 2), answer.text
+    name = "answers in one batch, half of base, half of adapter"
+    return Figure(name, most, len(words), "", at_least=1.0)
