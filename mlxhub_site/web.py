@@ -21,7 +21,8 @@ from typing import Any
 
 import uvicorn
 
-from mlxhub_site.settings import HUB, HubSettings
+from mlxhub_site.hub_settings import HubSettings
+from mlxhub_site.settings import HUB
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +168,8 @@ def config_of(hub: HubSettings, application: Any) -> uvicorn.Config:
         log_level=hub.log_level,
         access_log=hub.debug,
         lifespan="off",
+        # The hub has none; Django would answer a handshake with a traceback in the log.
+        ws="none",
         server_header=False,
         # What a caller writes into forwarding headers is believed of the named proxies
         # alone. Of all others the hub goes by the real peer address.

@@ -61,19 +61,23 @@ class Program:
 
 @dataclass
 class Backoff:
-    """How long to wait before the next start: doubled by every early death."""
+    """How long to wait before the next start: doubled by every early death.
+
+    Never for long after a process that had got ready: it can start, and is missed.
+    """
 
     first: float = 0.5
     longest: float = 30.0
+    longest_once_ready: float = 2.0
     healthy_after: float = 60.0
     _next: float = field(default=0.0, init=False)
 
-    def after(self, lived: float) -> float:
+    def after(self, lived: float, *, was_ready: bool = False) -> float:
         """Seconds to wait after a process that lived ``lived`` seconds."""
         if lived >= self.healthy_after or not self._next:
             self._next = self.first
-        delay = self._next
-        self._next = min(self._next * 2, self.longest)
+        delay = min(self._next, self.longest_once_ready) if was_ready else self._next
+        self._next = min(delay * 2, self.longest)
         return delay
 
 
@@ -118,10 +122,10 @@ class ManagedProcess:
         """Keep the program running until ``stop``."""
         while not self._stopping.is_set():
             begun = time.monotonic()
-            reason = await self._run_once()
+            reason, was_ready = await self._run_once()
             if self._stopping.is_set():
                 break
-            delay = self._backoff.after(time.monotonic() - begun)
+            delay = self._backoff.after(time.monotonic() - begun, was_ready=was_ready)
             self._report(self.program.name, "crashed", f"{reason}; starts again in {delay:g} s")
             for line in self._log.take_tail():
                 self._report(self.program.name, "|", line)
@@ -175,8 +179,8 @@ class ManagedProcess:
             if life is not None:
                 life.kill()
 
-    async def _run_once(self) -> str:
-        """Until the present process ends by itself; returns how."""
+    async def _run_once(self) -> tuple[str, bool]:
+        """Until the present process ends by itself; how, and whether it had got ready."""
         self._life = self._begin("starting")
         while True:
             life = self._life
@@ -185,7 +189,7 @@ class ManagedProcess:
                 break
         self.ready.clear()
         await life.over()
-        return exit_reason(returncode)
+        return exit_reason(returncode), life.ready.is_set()
 
     def _begin(self, state: str) -> Life:
         self._report(self.program.name, state, "")

@@ -16,7 +16,7 @@ from apps.inference.client import AsyncEngineClient, EngineError
 from apps.inference.engine.protocol import Accelerator
 from apps.inference.heartbeat import QueueUnreachable, last_beat_age
 from apps.inference.launch import engine_command
-from mlxhub_site.settings import HubSettings
+from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.supervisor.process import Program, Started
 
 PAGE_TIMEOUT = 10.0

@@ -16,7 +16,7 @@ from apps.models import landing
 from apps.models.models import LocalModel
 from apps.models.starter import STARTER_SLUG, note_failure, starter_declined
 from apps.system.static_files import collect_static
-from mlxhub_site.settings import HubSettings
+from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.supervisor.instance import ProcessRecord, StartRefused, bound_socket, only_hub
 from mlxhub_site.supervisor.logs import ProcessLog
 from mlxhub_site.supervisor.process import Report

@@ -75,6 +75,14 @@ class TestWhatIsRecorded:
         assert (entry.who, entry.action) == ("viewer", "models:delete")
         assert "takes the role member" in entry.detail["why"]
 
+    def test_what_a_call_was_not_let(self, client_of: ClientOf, people: dict[Role, User]) -> None:
+        _, key = create_key(name="laptop", may_manage=True, user_id=people[Role.VIEWER].pk)
+        answer = client_of(None).delete("/api/models/tiny", headers={"x-api-key": key})
+        assert answer.status_code == 403
+        entry = AuditEntry.objects.get(outcome="refused")
+        assert (entry.who, entry.action) == ("key laptop", "api/models/<str:slug>")
+        assert (entry.subject, "takes the role" in entry.detail["why"]) == ("/api/models/tiny", True)
+
     def test_what_djangos_admin_changes(self, admin_client: Client) -> None:
         admin_client.post(
             "/admin/auth/group/add/", {"name": "a group", "permissions": []}, follow=True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from apps.inference.api.schemas.chat_request import ChatCompletionRequest
 from mlxhub_site.commands.hub.options import KEY_VARIABLE, URL_VARIABLE
-from mlxhub_site.settings import HubSettings
+from mlxhub_site.hub_settings import HubSettings
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 

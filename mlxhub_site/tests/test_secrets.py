@@ -17,7 +17,7 @@ from apps.inference.keys.services import create_key
 from apps.models.models import LocalModel
 from apps.redaction import text as redaction
 from apps.redaction.filter import RedactingFilter
-from mlxhub_site.settings import HubSettings
+from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.tests.test_access import all_routes
 
 pytestmark = pytest.mark.django_db

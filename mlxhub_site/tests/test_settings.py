@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from mlxhub_site.settings import HubSettings, _secret_key
+from mlxhub_site.hub_settings import HubSettings
+from mlxhub_site.settings import _secret_key
 
 
 def test_the_secret_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
@@ -63,3 +64,13 @@ def test_keys_are_required_where_other_machines_may_call_or_the_owner_says_so(
     host: str, require_keys: bool | None, required: bool
 ) -> None:
     assert HubSettings(host=host, require_keys=require_keys).keys_required is required
+
+
+@pytest.mark.parametrize(
+    "others_come_in", [{"require_login": True}, {"trusted_proxies": ("127.0.0.1",)}]
+)
+def test_where_people_sign_in_programs_need_a_key_on_loopback_too(
+    others_come_in: dict[str, Any],
+) -> None:
+    assert HubSettings(**others_come_in).keys_required
+    assert not HubSettings(**others_come_in, require_keys=False).keys_required

@@ -250,6 +250,12 @@ def test_back_off_starts_over_after_a_minute_of_health() -> None:
     assert backoff.after(1.0) == 1.0
 
 
+def test_back_off_keeps_nobody_waiting_for_a_process_that_had_got_ready() -> None:
+    backoff = Backoff()
+    assert [backoff.after(5.0, was_ready=True) for _ in range(5)] == [0.5, 1, 2, 2, 2]
+    assert [backoff.after(1.0) for _ in range(2)] == [4, 8]
+
+
 @pytest.mark.parametrize(
     ("returncode", "reason"),
     [(0, "exit code 0"), (1, "exit code 1"), (-9, "killed by SIGKILL"), (-6, "killed by SIGABRT")],

@@ -234,11 +234,14 @@ def _parsed(block: bytes) -> tarfile.TarInfo | None:
 def _checked_name(name: str) -> str:
     path = PurePosixPath(name)
     top, inside = path.parts[:1], path.parts[1:]
-    belongs = (top[0] in FOLDERS and inside) or (top[0] in (*FILES, MANIFEST) and not inside)
     is_plain = str(path) == name and name.isprintable() and not {"..", "."} & set(path.parts)
-    if not (top and is_plain and belongs) or "\\" in name:
+    if not top or not is_plain or "\\" in name or not _belongs(top[0], inside):
         raise BadArchive(f"{name[:200]!r} in it is no file of a data folder.")
     return name
+
+
+def _belongs(top: str, inside: tuple[str, ...]) -> bool:
+    return bool(inside) if top in FOLDERS else top in (*FILES, MANIFEST) and not inside
 
 
 def _content(stream: Source, size: int) -> Iterator[bytes]:

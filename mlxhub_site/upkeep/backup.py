@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from mlxhub_site.settings import HubSettings
+from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.upkeep import database
 from mlxhub_site.upkeep.archive import written
 from mlxhub_site.upkeep.contents import DATABASE, Choice, files_of

@@ -34,7 +34,7 @@ def copy(source: Path, target: Path) -> None:
     target.touch(mode=0o600)
     try:
         with (
-            closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=PATIENCE)) as old,
+            closing(_read_only(source)) as old,
             closing(sqlite3.connect(target)) as new,
         ):
             old.backup(new)
@@ -65,7 +65,7 @@ def sign_out(path: Path) -> None:
 def check(path: Path) -> None:
     """Raises UpkeepError where it is damaged, or refers to what it does not hold."""
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        with closing(_read_only(path)) as database:
             [result] = database.execute("PRAGMA quick_check(1)").fetchone()
             dangling = database.execute("PRAGMA foreign_key_check").fetchone()
     except sqlite3.Error as error:
@@ -78,14 +78,14 @@ def check(path: Path) -> None:
 
 def migrations(path: Path) -> list[str]:
     """`app.name` of those that it has."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+    with closing(_read_only(path)) as database:
         rows = database.execute("SELECT app, name FROM django_migrations ORDER BY id").fetchall()
     return [f"{app}.{name}" for app, name in rows]
 
 
 def models(path: Path) -> Iterator[ModelReference]:
     """Those in its registry."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+    with closing(_read_only(path)) as database:
         rows = database.execute(
             "SELECT slug, repo_id, path, digest, size_bytes FROM models_localmodel ORDER BY slug"
         ).fetchall()
@@ -103,6 +103,11 @@ def move_paths(path: Path, *, old: str, new: str) -> None:
                     f"WHERE substr({column}, 1, ?) = ?",
                     (new, len(old) + 1, len(old) + 1, f"{old}/"),
                 )
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    """Whatever a folder's name holds: "?" and "%" mean something in the address."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)
 
 
 def _has(database: sqlite3.Connection, table: str) -> bool:

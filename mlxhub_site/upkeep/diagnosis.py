@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from mlxhub_site.settings import HubSettings
+from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.supervisor.instance import StartRefused, bound_socket, running_hub_url
 from mlxhub_site.upkeep.backup import STAGING, backups_dir
 from mlxhub_site.upkeep.contents import DATABASE, SECRET_KEY

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mlxhub_site.settings import HubSettings
+from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.upkeep import archive, database
 from mlxhub_site.upkeep.backup import FREE_FLOOR_BYTES, backups_dir
 from mlxhub_site.upkeep.contents import DATABASE, FILES, FOLDERS, SECRET_KEY

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
-from mlxhub_site.settings import HubSettings
+from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.upkeep import database
 from mlxhub_site.upkeep.backup import backups_dir
 from mlxhub_site.upkeep.contents import DATABASE

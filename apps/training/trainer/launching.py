@@ -36,8 +36,8 @@ _PORT = 32323
 SECONDS = 1.0
 """Between two posts."""
 
-MISSED_SECONDS = 5.0
-"""For which ranks may have ended without mlx.launch noticing it."""
+PATIENCE = 10.0
+"""Seconds that the other ranks may take to end behind the first."""
 
 
 def launch(run: Path, config: TrainingConfig, control: Control) -> int:
@@ -68,7 +68,8 @@ def launch(run: Path, config: TrainingConfig, control: Control) -> int:
 def _follow(run: Path, ranks: subprocess.Popen[str], control: Control) -> None:
     """Tell the ranks what is wanted until they have ended."""
     assert ranks.stdin is not None
-    missed, began = 0.0, False
+    first: psutil.Process | None = None
+    late = 0.0
     while ranks.poll() is None:
         with suppress(OSError):  # where the disk is full, the ranks end for want of a post
             PostedControl.post(run, control.look())
@@ -79,28 +80,36 @@ def _follow(run: Path, ranks: subprocess.Popen[str], control: Control) -> None:
             ranks.stdin.flush()
         with suppress(subprocess.TimeoutExpired):
             ranks.wait(SECONDS)
-        family = _children(ranks.pid)
-        began = began or bool(family)
-        # mlx.launch misses now and then that ranks ended, and would wait for ever.
-        over = began and (not family or any(map(_is_zombie, family)))
-        missed = missed + SECONDS if over else 0.0
-        if missed >= MISSED_SECONDS:
-            for each in family:
-                with suppress(psutil.Error):
-                    each.kill()
-            ranks.kill()
+        first = first or _first_rank(ranks.pid)
+        late = late + SECONDS if first is not None and _has_ended(first) else 0.0
+        if late >= PATIENCE:
+            # Nothing more comes. mlx.launch misses now and then that ranks ended, and waits for
+            # ever for one that is stuck.
+            _end(ranks)
 
 
-def _children(pid: int) -> list[psutil.Process]:
+def _first_rank(launcher: int) -> psutil.Process | None:
+    """None as long as it is not there."""
     with suppress(psutil.Error):
-        return psutil.Process(pid).children()
-    return []
+        for each in psutil.Process(launcher).children():
+            with suppress(psutil.Error):
+                if each.environ().get("MLX_RANK") == "0":
+                    return each
+    return None
 
 
-def _is_zombie(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
+def _has_ended(process: psutil.Process) -> bool:
+    try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
-    return False
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _end(launcher: subprocess.Popen[str]) -> None:
+    with suppress(psutil.Error):
+        for each in psutil.Process(launcher.pid).children():
+            each.kill()
+    launcher.kill()
 
 
 def _command(run: Path, config: TrainingConfig) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mlxhub_site.settings import HUB, HubSettings
+from mlxhub_site.hub_settings import HubSettings
+from mlxhub_site.settings import HUB
 
 
 def hub_at(home: Path) -> HubSettings:

@@ -40,7 +40,7 @@ def file(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.Ta
 @pytest.mark.parametrize(
     "name",
     [
-        "../hub.sqlite3", "/etc/passwd", "datasets/../../x", "datasets/./x", "datasets//x",
+        "", ".", "../hub.sqlite3", "/etc/passwd", "datasets/../../x", "datasets/./x", "datasets//x",
         "datasets", "hub.sqlite3/x", "run/engine.sock", "logs/web.log", "datasets\\..\\x",
         "datasets/a\nb", "models/" + "x" * 200 + "/../../y",
     ],

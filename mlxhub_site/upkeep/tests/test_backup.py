@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from mlxhub_site.settings import HubSettings
+from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.upkeep import archive as format
 from mlxhub_site.upkeep.backup import STAGING, back_up, backups_dir
 from mlxhub_site.upkeep.contents import Choice

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlxhub_site.settings import HubSettings
+from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.upkeep import swapping
 from mlxhub_site.upkeep.backup import back_up, backups_dir
 from mlxhub_site.upkeep.contents import Choice

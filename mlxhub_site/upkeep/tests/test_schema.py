@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from mlxhub_site.settings import HubSettings
+from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.upkeep import schema
 from mlxhub_site.upkeep.backup import backups_dir
 from mlxhub_site.upkeep.errors import UpkeepRefused

@@ -139,7 +139,11 @@ def test_pieces_may_not_be_larger_than_agreed_nor_go_past_the_end(
     assert stored(tmp_path) == []
 
 
-@pytest.mark.parametrize("token", ["x", "a:b:c", signing.dumps({"id": "../../x"})])
+@pytest.mark.parametrize(
+    "token",
+    ["x", "a:b:c", signing.dumps({"id": "../../x"})],
+    ids=["short", "unsigned", "for another use"],
+)
 def test_an_address_that_was_not_given_out_is_refused(client: Client, token: str) -> None:
     url = reverse("models:import_piece", args=[token])
 
