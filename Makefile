@@ -31,6 +31,9 @@ export CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-c
 PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
 NODE_TESTS := tests/e2e/node
 
+# Each takes whole files, in their order: the browser's come last, as conftest.py says why.
+TEST_PROCESSES ?= 2
+
 CHECK_VERSION := import sys; sys.exit(sys.version_info < (3, 11))
 
 # --- everyday -----------------------------------------------------------------
@@ -42,7 +45,7 @@ dev: install
 	@MLXHUB_DEBUG=1 exec $(BIN)/python manage.py runserver
 
 test: check chromium $(NODE_TESTS)/node_modules/.installed
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 contract: install-dev
 	@CONTRACT_CASES=300 $(BIN)/pytest mlxhub_site/tests/test_api_contract.py
