@@ -19,6 +19,7 @@ from benchmarks import (
     downloads,
     faults,
     glosses,
+    kills,
     measures,
     overload,
     registry,
@@ -142,6 +143,11 @@ def training_kills_suite(rounds: int) -> Iterable[Figure]:
     yield from training_kills.killed_trainings(10 * rounds)
 
 
+def kills_suite(rounds: int) -> Iterable[Figure]:
+    """Two minutes of kills a round, of every process, under mixed load: 10."""
+    yield from kills.kills(120.0 * rounds)
+
+
 def data_kills_suite(rounds: int) -> Iterable[Figure]:
     """Ten kills of web or worker a round, while data is uploaded, checked and edited: 50."""
     yield from data_kills.killed_data(10 * rounds)
@@ -170,6 +176,7 @@ SUITES: dict[str, Callable[[int], Iterable[Figure]]] = {
     "downloads": downloads_suite,
     "registry": registry_suite,
     "data": data_suite,
+    "kills": kills_suite,
     "data-kills": data_kills_suite,
     "adapters": adapters_suite,
     "training": training_suite,

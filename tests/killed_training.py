@@ -25,7 +25,7 @@ PATIENCE = 240.0
 PROCESSES = {
     "trainer": "apps.training.trainer",
     "worker": "run_huey",
-    "web": "uvicorn",
+    "web": "mlxhub_site.web",
 }
 """Who is killed, and what its command line has."""
 SETTINGS: dict[str, Any] = {
@@ -65,17 +65,18 @@ class KilledTraining:
 
     def run(self, kills: int) -> Outcome:
         """One job in peace; then others, until so many kills were made."""
-        self._prepare()
-        whole = self._order("Whole")
-        self._to_step(whole, STEPS)
+        self.prepare()
+        whole = self.order("Whole")
+        self.to_step(whole, STEPS)
         while (made := self.outcome.kills.total()) < kills:
             self.outcome.jobs += 1
-            job = self._order(f"Killed {self.outcome.jobs}")
+            job = self.order(f"Killed {self.outcome.jobs}")
             self._kill_during(job, min(KILLS_A_JOB, kills - made))
-            self.outcome.problems += self._differences(whole, job)
+            self.outcome.problems += self.differences(whole, job)
         return self.outcome
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Give the hub a tiny model, and write what it is trained on."""
         model = write_tiny_model(self._hub.home / "tiny", scale=1)
         command = (Path(sys.executable).with_name("mlx-hub"), "import", model, "--name", "tiny")
         subprocess.run(command, env=self._hub.environment, check=True, capture_output=True)
@@ -83,25 +84,28 @@ class KilledTraining:
         write_rows(self._data / "train.jsonl", rows(40))
         write_rows(self._data / "valid.jsonl", rows(8, first=50))
 
-    def _order(self, name: str) -> int:
+    def order(self, name: str, **place: Any) -> int:
+        """Its number. ``place``: of the order."""
         order = {"model": "tiny", "data": str(self._data), "name": name, "settings": SETTINGS}
+        order |= {"place": place}
         answer = until(lambda: self._post("jobs", order), seconds=PATIENCE)
         return int(answer.raise_for_status().json()["id"])
 
     def _kill_during(self, job: int, kills: int) -> None:
         for step in sorted(self._random.randrange(STEPS) for _ in range(kills)):
-            self._to_step(job, step)
-            whom = self._random.choice(list(PROCESSES))
-            self._kill(job, whom)
+            self.to_step(job, step)
+            whom = self.kill(job, self._random.choice(list(PROCESSES)))
             self.outcome.kills[whom] += 1
-        self._to_step(job, STEPS)
+        self.to_step(job, STEPS)
 
-    def _kill(self, job: int, whom: str) -> None:
-        """One that runs; a trainer that has ended with its job takes the worker's place."""
+    def kill(self, job: int, whom: str) -> str:
+        """Who was killed: the worker in place of a trainer that has ended with its job."""
         found = until(lambda: self._process(whom) or self._over(job), seconds=PATIENCE)
-        process = found if isinstance(found, psutil.Process) else self._process("worker")
-        if process is not None:
-            process.kill()
+        if not isinstance(found, psutil.Process):
+            whom, found = "worker", until(lambda: self._process("worker"), seconds=PATIENCE)
+        assert found is not None
+        found.kill()
+        return whom
 
     def _process(self, whom: str) -> psutil.Process | None:
         for process in self._hub.processes():
@@ -112,7 +116,7 @@ class KilledTraining:
                 continue  # it ended meanwhile
         return None
 
-    def _to_step(self, job: int, step: int) -> None:
+    def to_step(self, job: int, step: int) -> None:
         """Wait until the job is there or done; resume it where its trainer was killed."""
 
         def there() -> bool:
@@ -131,7 +135,8 @@ class KilledTraining:
         state = self._rows("select state from training_trainingjob where id = ?", job)[0][0]
         return state in ("done", "failed")
 
-    def _differences(self, whole: int, job: int) -> Iterator[str]:
+    def differences(self, whole: int, job: int) -> Iterator[str]:
+        """In what a job's curves, samples and weights are not those of ``whole``."""
         curve = "select step, value from training_metric where job_id = ? and name = ? order by 1"
         for name in _ALIKE:
             if self._rows(curve, job, name) != self._rows(curve, whole, name):

@@ -1,12 +1,23 @@
-"""What a version changed of its parent."""
+"""What a version changed of its parent, or of any other: how much, and which rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from apps.datasets.errors import BadDataOrder
+from apps.datasets.formats.diff import RowChanges, row_changes
+from apps.datasets.formats.store.reading import RowFiles, StoredRow
 from apps.datasets.models import DatasetVersion
+
+Show = Literal["changed", "added", "removed"]
+SHOWS: tuple[Show, ...] = get_args(Show)
+
+_FACT = "difference"
 
 
 @dataclass(frozen=True)
@@ -19,12 +30,69 @@ class Difference:
     """Rows that are in both, in another split."""
 
 
+@dataclass(frozen=True)
+class RowPair:
+    """A row of the older version and of the newer one; None where it is not there."""
+
+    before: StoredRow | None
+    after: StoredRow | None
+
+
 def difference(version: DatasetVersion) -> Difference | None:
-    """None where there is nothing to compare: no parent, or one of columns."""
-    parent = version.parent
-    if parent is None or parent.is_mapped != version.is_mapped:
-        return None
-    before, after = _counts(parent), _counts(version)
+    """What it changed of its parent; None where there is none, or one of columns."""
+    counted = version.facts.get(_FACT)
+    return Difference(**counted) if counted else None
+
+
+def difference_fact(before: RowFiles, after: RowFiles) -> dict[str, Any]:
+    """What ``difference`` reads. Counted once, when a version lands: that takes a second."""
+    return {_FACT: asdict(_compared(before, after))}
+
+
+def compared_with(version: DatasetVersion, number: int | None) -> DatasetVersion:
+    """The version to compare one with, by default its parent.
+
+    Raises DatasetNotFound, or BadDataOrder where rows and columns would be compared.
+    """
+    other = version.parent if number is None else version.dataset.version(number)
+    if other is None:
+        raise BadDataOrder(f"{version} was made of no other. Choose a version to compare it with.")
+    if other.is_mapped != version.is_mapped:
+        raise BadDataOrder(
+            f"{version} and version {other.number} can't be compared: one has rows, the other the "
+            "columns that were imported. Choose another version."
+        )
+    return other
+
+
+def changes_between(before: DatasetVersion, after: DatasetVersion) -> RowChanges:
+    """The rows that differ."""
+    return _changes(before.folder, after.folder)
+
+
+def pairs_of(
+    before: DatasetVersion, after: DatasetVersion, show: Show, *, offset: int, limit: int
+) -> list[RowPair]:
+    """Some of the rows that differ, from the ``offset``-th on."""
+    old, new = before.files, after.files
+    numbers = getattr(changes_between(before, after), show)[offset : offset + limit].tolist()
+    match show:
+        case "changed":
+            return [RowPair(old.at(was), new.at(is_)) for was, is_ in numbers]
+        case "added":
+            return [RowPair(None, new.at(number)) for number in numbers]
+        case "removed":
+            return [RowPair(old.at(number), None) for number in numbers]
+
+
+@lru_cache(maxsize=4)
+def _changes(before: Path, after: Path) -> RowChanges:
+    """Rows of versions never change, and people turn pages: of a million rows it takes a second."""
+    return row_changes(RowFiles(before), RowFiles(after))
+
+
+def _compared(one: RowFiles, other: RowFiles) -> Difference:
+    before, after = _counts(one), _counts(other)
     both = np.unique(np.r_[before[0], after[0]])
     change = _spread(both, *after) - _spread(both, *before)
     rows_change = change.sum(axis=1)
@@ -37,9 +105,9 @@ def difference(version: DatasetVersion) -> Difference | None:
     )
 
 
-def _counts(version: DatasetVersion) -> tuple[np.ndarray, np.ndarray]:
+def _counts(files: RowFiles) -> tuple[np.ndarray, np.ndarray]:
     """Digests and splits of all rows."""
-    index = version.files.index()
+    index = files.scan().select("digest", "split").collect()
     return index.get_column("digest").to_numpy(), index.get_column("split").to_numpy()
 
 

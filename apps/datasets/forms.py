@@ -173,6 +173,12 @@ def _below(text: str, rows: int) -> bool:
 class MaskForm(SelectionForm):
     """Kinds of personal data to mask, everywhere or in the rows that are named."""
 
+    def clean(self) -> dict[str, Any]:
+        cleaned = self.cleaned_data
+        if not (cleaned.get("row") or cleaned.get("personal")):
+            raise ValidationError("Choose at least one kind of personal data, or a row.")
+        return cleaned
+
     def plan(self) -> dict[str, Any]:
         """The order; of named rows every kind."""
         plan = super().plan()

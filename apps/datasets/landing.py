@@ -20,6 +20,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from apps.datasets.diff import difference_fact
 from apps.datasets.errors import BadDataOrder
 from apps.datasets.formats.statistics import statistics_of
 from apps.datasets.formats.store.reading import RowFiles
@@ -77,7 +78,10 @@ def land(
     """
     if not any(written.counts):
         raise BadDataOrder("No row is left, so there is nothing to make a version of.")
-    known = statistics_of(RowFiles(folder)).as_json() | (facts or {})
+    rows = RowFiles(folder)
+    known = statistics_of(rows).as_json() | (facts or {})
+    if parent is not None and parent.is_mapped == (kind != DatasetVersion.Kind.UNMAPPED):
+        known |= difference_fact(parent.files, rows)
     with _gate(fcntl.LOCK_SH), transaction.atomic():
         _name(folder, _home() / written.digest)
         latest = dataset.versions.select_for_update().order_by("-number").first()

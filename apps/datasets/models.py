@@ -115,6 +115,15 @@ class DatasetVersion(models.Model):
         return self.train_rows + self.valid_rows + self.test_rows
 
     @property
+    def origin(self) -> DatasetVersion:
+        """The version that the import made, which this one goes back to."""
+        parents = dict(self.dataset.versions.values_list("pk", "parent"))
+        key = self.pk
+        while (parent := parents.get(key)) is not None:
+            key = parent
+        return self if key == self.pk else self.dataset.versions.get(pk=key)
+
+    @property
     def is_mapped(self) -> bool:
         return self.kind != self.Kind.UNMAPPED
 

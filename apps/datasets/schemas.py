@@ -75,12 +75,13 @@ class VersionOut(Schema):
     valid_rows: int
     test_rows: int
     nbytes: int
+    author: str = Field(description="Who ordered the change.")
     created_at: datetime
 
     @classmethod
     def of(cls, version: DatasetVersion) -> VersionOut:
         parent = version.parent.number if version.parent else None
-        names = ("number", "kind", "change", "digest", "nbytes", "created_at")
+        names = ("number", "kind", "change", "digest", "nbytes", "author", "created_at")
         counts = ("train_rows", "valid_rows", "test_rows")
         return cls(parent=parent, **{name: getattr(version, name) for name in (*names, *counts)})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ def restore(*, version: DatasetVersion) -> None:
 def delete_dataset(*, dataset: Dataset) -> None:
     """Forget a dataset with its versions and their files. Raises InUse, Busy."""
     with transaction.atomic():
-        _require_idle(dataset)
+        _require_idle(dataset, but=())
         versions = list(dataset.versions.all())
         answers = dataset_uses.send(sender=Dataset, versions=versions)
         uses = [use for _, answer in answers for use in answer or ()]
@@ -131,11 +131,6 @@ def folder_for_training(version: DatasetVersion) -> Path:
     """
     if version.kind == DatasetVersion.Kind.UNMAPPED:
         raise BadDataOrder(f"{version} has no roles yet. Map its columns first.")
-    if version.kind == DatasetVersion.Kind.PREFERENCE:
-        raise BadDataOrder(
-            f"{version} has preference pairs, which this trainer does not learn from. Map the "
-            "chosen answer as the completion instead."
-        )
     if not version.train_rows:
         raise BadDataOrder(f"{version} has no row to train on. Split it anew.")
     faulty = len(version.files.numbers(Wanted(problem=ERRORS)))
@@ -172,10 +167,11 @@ def _order(
     return job
 
 
-def _require_idle(dataset: Dataset) -> None:
-    active = DatasetJob.objects.active().filter(dataset=dataset).exclude(kind__in=_EXAMINATIONS)
+def _require_idle(dataset: Dataset, *, but: Collection[str] = _EXAMINATIONS) -> None:
+    """Raises Busy where a job is at work on it, ``but`` for some kinds."""
+    active = DatasetJob.objects.active().filter(dataset=dataset).exclude(kind__in=but)
     if (job := active.first()) is not None:
         raise Busy(
-            f"{dataset.name} is being changed: {job.get_kind_display()}. Wait until it is done, "
-            "or cancel it."
+            f"A job is at work on {dataset.name}: {job.get_kind_display()}. Wait until it is "
+            "done, or cancel it."
         )

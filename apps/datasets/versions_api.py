@@ -9,10 +9,17 @@ from ninja import Path, Query, Router, Schema
 from pydantic import Field
 
 from apps.datasets import services
-from apps.datasets.diff import difference
+from apps.datasets.diff import (
+    RowPair,
+    Show,
+    changes_between,
+    compared_with,
+    difference,
+    pairs_of,
+)
 from apps.datasets.exporting import Format, require_format, zipped
 from apps.datasets.models import Dataset
-from apps.datasets.schemas import DatasetFault, DatasetOut, VersionOut
+from apps.datasets.schemas import DatasetFault, DatasetOut, RowOut, VersionOut
 from apps.datasets.streaming import attachment
 
 router = Router(tags=["Dataset versions"])
@@ -37,6 +44,28 @@ class VersionDetail(VersionOut):
     statistics: dict[str, Any]
 
 
+class RowChange(Schema):
+    """A row as it was and as it is."""
+
+    before: RowOut | None = Field(description="Null: it is new.")
+    after: RowOut | None = Field(description="Null: it is gone.")
+
+    @classmethod
+    def of(cls, pair: RowPair) -> RowChange:
+        before, after = (RowOut.of(row) if row else None for row in (pair.before, pair.after))
+        return cls(before=before, after=after)
+
+
+class RowChangeList(Schema):
+    """Rows that differ, in their order, and how many there are in all."""
+
+    against: int = Field(description="Number of the version that this one is compared with.")
+    changed: int
+    added: int
+    removed: int
+    rows: list[RowChange]
+
+
 @router.get(
     "/datasets/{str:slug}/versions/{int:number}",
     response={200: VersionDetail, (400, 404): DatasetFault},
@@ -50,6 +79,36 @@ def get_version(request: HttpRequest, slug: str, number: Number) -> VersionDetai
         **VersionOut.of(version).model_dump(),
         difference=DifferenceOut.model_validate(change, from_attributes=True) if change else None,
         statistics=version.facts,
+    )
+
+
+@router.get(
+    "/datasets/{str:slug}/versions/{int:number}/changes",
+    response={200: RowChangeList, (400, 404): DatasetFault},
+    summary="Rows that a version changed",
+)
+def list_changes(
+    request: HttpRequest,
+    slug: str,
+    number: Number,
+    against: Annotated[
+        int | None, Query(ge=1, le=10**9, description="A version; empty: the one it was made of.")
+    ] = None,
+    show: Annotated[Show, Query(description="Which of them `rows` lists.")] = "changed",
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+) -> RowChangeList:
+    """By what they teach: rows that only moved to another place or split are the same."""
+    version = Dataset.objects.named(slug).version(number)
+    before = compared_with(version, against)
+    found = changes_between(before, version)
+    pairs = pairs_of(before, version, show, offset=offset, limit=limit)
+    return RowChangeList(
+        against=before.number,
+        changed=len(found.changed),
+        added=len(found.added),
+        removed=len(found.removed),
+        rows=list(map(RowChange.of, pairs)),
     )
 
 

@@ -147,9 +147,7 @@ def frame(dataset: Dataset, version: DatasetVersion | None, tab: str) -> dict[st
 
 
 def _side(dataset: Dataset, version: DatasetVersion) -> dict[str, Any]:
-    origin = version
-    while origin.parent is not None:
-        origin = origin.parent
+    origin = version.origin
     return {
         "problems": problem_counts(version) if version.is_mapped else [],
         "personal": personal_counts(version),

@@ -125,10 +125,13 @@ class UploadPlace:
 
     def clear_abandoned(self, wanted: Collection[str]) -> None:
         """Remove the files that nobody goes on with, but for those in ``wanted``, by path."""
-        for file in _folder().glob(f"{self.kind}-*/*"):
-            with suppress(FileNotFoundError):  # another request clears away too
-                if str(file) not in wanted and time.time() - file.stat().st_mtime > KEPT_SECONDS:
-                    drop(file)
+        for folder in _folder().glob(f"{self.kind}-*"):
+            # Another request clears away too, and so does an import that ends.
+            with suppress(FileNotFoundError):
+                for file in folder.iterdir():
+                    age = time.time() - file.stat().st_mtime
+                    if str(file) not in wanted and age > KEPT_SECONDS:
+                        drop(file)
 
     @property
     def _salt(self) -> str:

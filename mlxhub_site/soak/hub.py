@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import httpx2
 
@@ -22,6 +23,9 @@ from mlxhub_site.commands.outcome import CommandFailed
 
 START_SECONDS = 300.0
 STOP_SECONDS = 90.0
+
+LITTLE_ROOM = {"MLXHUB_PROMPT_CACHE_GB": "0.25", "MLXHUB_PROMPT_CACHE_DISK_GB": "0.5"}
+"""Caches that are soon full: what still grows then is no cache."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def soaked_hub() -> Iterator[SoakedHub]:
     with tempfile.TemporaryDirectory(prefix="mlxhub-", ignore_cleanup_errors=True) as folder:
         home, port = Path(folder), _free_port()
         command = [sys.executable, "-c", "from mlxhub_site.cli import main; main()", "up"]
-        environment = os.environ | {"MLXHUB_HOME": folder, "MLXHUB_PORT": str(port)}
+        environment = os.environ | {"MLXHUB_HOME": folder, "MLXHUB_PORT": str(port)} | LITTLE_ROOM
         log = home / "up.log"
         with (
             log.open("wb") as output,
@@ -72,11 +76,27 @@ def soaked_hub() -> Iterator[SoakedHub]:
             ) as process,
         ):
             try:
-                hub = SoakedHub(home, port, process.pid)
-                _wait_until_ready(hub, process, log)
-                yield hub
+                with _ended_by_an_exception():
+                    hub = SoakedHub(home, port, process.pid)
+                    _wait_until_ready(hub, process, log)
+                    yield hub
             finally:
                 _stop(process)
+
+
+@contextmanager
+def _ended_by_an_exception() -> Iterator[None]:
+    """SIGTERM and SIGHUP leave the block as Ctrl-C does: the hub must not stay behind."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _wait_until_ready(hub: SoakedHub, process: subprocess.Popen[bytes], log: Path) -> None:

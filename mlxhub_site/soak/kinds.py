@@ -6,7 +6,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -24,6 +24,11 @@ PAGES = (
     "/usage/", "/keys/", "/system/", "/system/logs/", "/v1/models", "/api/models", "/metrics",
 )  # fmt: skip
 TRAINING_SECONDS = 600.0
+
+UNLOAD_PATIENCE = 30.0
+UNLOAD_INTERVAL = 0.02
+"""Seconds between two tries, so that a short rest of the model is met."""
+
 
 _WORDS = (
     "harbour",
@@ -58,6 +63,15 @@ _EVENTS = re.compile(r'"(/playground/m/\d+/events/)')
 
 class Refused(Exception):
     """The hub said that it can't do this now, and in the way that it should."""
+
+
+class Failed(AssertionError):
+    """The hub said that it could not do this, which was no refusal."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+        """Of the answer; 200 where it came in the middle of one."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +109,8 @@ def churn(visitor: Visitor) -> float | None:
 def leave(visitor: Visitor) -> float | None:
     """A long answer that is left after its first words."""
     with _stream(visitor, "Tell me all about the sea.", max_tokens=400) as response:
-        lines = response.iter_lines()
-        for _, line in zip(range(8), lines, strict=False):
-            assert "error" not in line, line
+        for _ in zip(range(8), _events(response), strict=False):
+            continue
     return None
 
 
@@ -139,13 +152,17 @@ def conversation(visitor: Visitor) -> float | None:
 
 def unload(visitor: Visitor) -> float | None:
     """The model is put out of memory; the next question brings it back."""
-    try:
-        for model in visitor.hub.engine.status().models:
-            visitor.hub.engine.call(UnloadModel(digest=model.digest), Ok)
-    except EngineError as error:
-        # It answers somebody just now.
-        raise Refused(error.message) from error
-    return None
+    deadline = time.monotonic() + UNLOAD_PATIENCE
+    while True:
+        try:
+            for model in visitor.hub.engine.status().models:
+                visitor.hub.engine.call(UnloadModel(digest=model.digest), Ok)
+            return None
+        except EngineError as error:
+            # It answers somebody just now, as it mostly does.
+            if time.monotonic() > deadline:
+                raise Refused(error.message) from error
+            time.sleep(UNLOAD_INTERVAL)
 
 
 def train(visitor: Visitor) -> float | None:
@@ -204,14 +221,19 @@ def _answered(visitor: Visitor, question: str) -> float | None:
     """Read an answer to its end."""
     begun, first, last = time.monotonic(), None, ""
     with _stream(visitor, question, ANSWER_TOKENS) as response:
-        _checked(response)
-        for line in response.iter_lines():
-            if line.startswith("data: "):
-                assert '"error"' not in line[:20], line
-                first = first or time.monotonic() - begun
-                last = line
-    assert last == "data: [DONE]", last
+        for line in _events(response):
+            first, last = first or time.monotonic() - begun, line
+    assert last == "data: [DONE]", f"it ended with {last!r}"
     return first
+
+
+def _events(response: httpx2.Response) -> Iterator[str]:
+    """The lines with data. Raises as ``_checked``, and Failed where one of them is an error."""
+    for line in _checked(response).iter_lines():
+        if line.startswith("data: "):
+            if '"error"' in line[:20]:
+                raise Failed(line, response.status_code)
+            yield line
 
 
 def _checked(response: httpx2.Response) -> httpx2.Response:
@@ -221,7 +243,8 @@ def _checked(response: httpx2.Response) -> httpx2.Response:
         raise Refused
     if not response.is_success and not response.is_redirect:
         response.read()
-        raise AssertionError(f"{response.url.path}: {response.status_code} {response.text[:300]}")
+        told = f"{response.url.path}: {response.status_code} {response.text[:300]}"
+        raise Failed(told, response.status_code)
     return response
 
 

@@ -34,14 +34,22 @@ class Tally:
 
 
 @contextmanager
-def traffic(hub: SoakedHub, kinds: Sequence[Kind], seed: int) -> Iterator[dict[str, Tally]]:
-    """Visitors of every kind until the block is left; then those on their way still arrive."""
+def traffic(
+    hub: SoakedHub,
+    kinds: Sequence[Kind],
+    seed: int,
+    transport: httpx2.BaseTransport | None = None,
+) -> Iterator[dict[str, Tally]]:
+    """Visitors of every kind until the block is left; then those on their way still arrive.
+
+    Nobody waits for them where the block is left by an exception.
+    """
     over = threading.Event()
     tallies = {kind.name: Tally() for kind in kinds}
     threads = [
         threading.Thread(
-            target=_visit_on, args=(hub, kind, tallies[kind.name], seed + number, over),
-            name=f"soak {kind.name}",
+            target=_visit_on, args=(hub, kind, tallies[kind.name], seed + number, over, transport),
+            name=f"soak {kind.name}", daemon=True,
         )
         for number, kind in enumerate(kinds)
     ]  # fmt: skip
@@ -51,14 +59,25 @@ def traffic(hub: SoakedHub, kinds: Sequence[Kind], seed: int) -> Iterator[dict[s
         yield tallies
     finally:
         over.set()
-        for thread in threads:
-            thread.join()
+    for thread in threads:
+        thread.join()
 
 
-def _visit_on(hub: SoakedHub, kind: Kind, tally: Tally, seed: int, over: threading.Event) -> None:
+def _visit_on(
+    hub: SoakedHub,
+    kind: Kind,
+    tally: Tally,
+    seed: int,
+    over: threading.Event,
+    transport: httpx2.BaseTransport | None,
+) -> None:
     draw = random.Random(seed)  # noqa: S311 - which word is asked about
     with httpx2.Client(
-        base_url=hub.url, timeout=LONGEST_VISIT, trust_env=False, follow_redirects=True
+        base_url=hub.url,
+        timeout=LONGEST_VISIT,
+        trust_env=False,
+        follow_redirects=True,
+        transport=transport,
     ) as http:
         visitor = Visitor(hub, http, draw)
         while not over.wait(kind.pause * draw.uniform(0.5, 1.5)):

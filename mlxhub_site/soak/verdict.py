@@ -6,9 +6,11 @@ first third; the limits hold for the rest.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mlxhub_site.soak.traffic import Tally
 from mlxhub_site.soak.watching import Watch, Watched
@@ -18,6 +20,13 @@ WARM_UP = 1 / 3
 
 GROWTH_LIMIT = 1.0
 """MiB a minute that a process may grow."""
+
+DOUBT = 2.0
+"""Standard errors by which a growth has to pass its limit. The engine breathes by a hundred MiB:
+minutes can't tell that from growth, hours can.
+"""
+
+PARTS = 12
 
 DRIFT_LIMIT = 1.5
 """Median wait for the first word at the end, against after the warm-up."""
@@ -50,7 +59,9 @@ def findings(tallies: dict[str, Tally], watch: Watch) -> list[Finding]:
         Finding("processes that ended", len(watch.lost), 0, ""),
     ]
     for name, process in watch.processes.items():
-        found.append(Finding(f"{name}: growth", growth(process), GROWTH_LIMIT, "MiB/min"))
+        slope, error = growth(process)
+        limit = GROWTH_LIMIT + DOUBT * error
+        found.append(Finding(f"{name}: growth", slope, limit, "MiB/min"))
         for measure, slack in SLACK.items():
             more = _more(getattr(process, measure))
             found.append(Finding(f"{name}: more {measure} at the end", more, slack, ""))
@@ -59,14 +70,25 @@ def findings(tallies: dict[str, Tally], watch: Watch) -> list[Finding]:
     return found
 
 
-def growth(process: Watched) -> float:
-    """MiB a minute by which its memory grows after the warm-up, by least squares."""
+def growth(process: Watched) -> tuple[float, float]:
+    """MiB a minute by which its memory grows after the warm-up, and the standard error of that.
+
+    By least squares over the medians of PARTS parts, which hardly depend on each other as
+    samples a few seconds apart do. Too few samples tell nothing: 0 and infinity.
+    """
     first = int(len(process.at) * WARM_UP)
     at, rss = process.at[first:], process.rss[first:]
-    if len(at) < 3:
-        return 0.0
-    slope, _ = statistics.linear_regression(at, rss)
-    return slope * 60 / _MIB
+    if len(at) < PARTS:
+        return 0.0, math.inf
+    cuts = [len(at) * part // PARTS for part in range(PARTS + 1)]
+    times, sizes = (
+        [statistics.median(series[a:b]) for a, b in pairwise(cuts)] for series in (at, rss)
+    )
+    slope, intercept = statistics.linear_regression(times, sizes)
+    residuals = [y - slope * x - intercept for x, y in zip(times, sizes, strict=True)]
+    spread = math.sqrt(PARTS * statistics.pvariance(times))
+    error = math.sqrt(sum(r * r for r in residuals) / (PARTS - 2)) / spread
+    return slope * 60 / _MIB, error * 60 / _MIB
 
 
 def disk_growth(watch: Watch) -> float:

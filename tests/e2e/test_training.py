@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from playwright.sync_api import Page, expect
 
 from apps.inference.engine.tests.tiny import write_tiny_model
 from apps.training.trainer.tests.runs import rows, write_rows
+from tests.e2e.conftest import PATIENCE_MS
 from tests.hub_process import HubProcess, running_hub
 
 
@@ -36,11 +38,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def order(page: Page, hub: HubProcess, data: Path, name: str, **fields: str) -> None:
-    """Fill in the form and start; ``fields`` by their names in it."""
-    page.goto(f"{hub.url}/training/new/")
+def order(page: Page, hub: HubProcess, data: Path | None, name: str, **fields: str) -> None:
+    """Fill in the form and start; ``data`` None: as the page has it. ``fields`` by their names."""
+    if data is not None:
+        page.goto(f"{hub.url}/training/new/")
+        fields["folder"] = str(data)
     page.get_by_text("Everything else").click()
-    for field, value in {"folder": str(data), "name": name, **fields}.items():
+    for field, value in {"name": name, **fields}.items():
         page.locator(f"#order [name={field}]").fill(value)
     expect(page.locator("#preflight")).to_contain_text("fine_tune_type: lora")
     page.get_by_role("button", name="Start training").click()
@@ -58,13 +62,29 @@ def answer(hub: HubProcess, model: str) -> httpx.Response:
     return httpx.post(url, json=body | {"max_tokens": 12, "temperature": 0}, timeout=60)
 
 
-def test_an_adapter_is_ordered_watched_stopped_resumed_and_used(
-    page: Page, hub: HubProcess, data: Path
+def make_dataset(page: Page, hub: HubProcess) -> None:
+    """Paste rows into Data and split them; the page that is open then is the dataset's."""
+    page.goto(f"{hub.url}/data/import/")
+    lines = "\n".join(json.dumps(row) for row in rows(48))
+    page.get_by_label("Rows", exact=True).fill(lines)
+    page.get_by_role("textbox", name="Name", exact=True).fill("Counting")
+    page.get_by_role("button", name="Import").last.click()
+    expect(page.get_by_role("heading", name="48 rows")).to_be_visible()
+    page.get_by_role("button", name="Split", exact=True).click()
+    expect(page.locator(".data-side .facts")).to_contain_text(re.compile(r"Validation\s*[1-9]"))
+
+
+def test_an_adapter_is_made_of_a_dataset_watched_stopped_resumed_and_used(
+    page: Page, hub: HubProcess
 ) -> None:
-    order(page, hub, data, "Numbers", iters="3000", steps_per_report="20", steps_per_eval="200",
+    make_dataset(page, hub)
+    page.get_by_role("link", name="Train on this").click()
+    expect(page.get_by_label("Data", exact=True)).to_have_value(re.compile("^counting"))
+    order(page, hub, None, "Numbers", iters="3000", steps_per_report="20", steps_per_eval="200",
           steps_per_save="100", learning_rate="0.003", prompts="Number 3?")  # fmt: skip
     drawn = page.locator('[data-chart="loss"] canvas')
-    expect(drawn).to_be_visible()
+    # The trainer reads MLX and its libraries first: on a busy machine that is a minute.
+    expect(drawn).to_be_visible(timeout=3 * PATIENCE_MS)
     before = drawn.evaluate("canvas => canvas.toDataURL()")
     page.wait_for_function(
         "before => document.querySelector('[data-chart=loss] canvas')?.toDataURL() !== before",
@@ -77,7 +97,7 @@ def test_an_adapter_is_ordered_watched_stopped_resumed_and_used(
     page.reload()
     expect(drawn).to_be_visible()
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_text("Done", exact=True)).to_be_visible()
+    expect(page.get_by_text("Done", exact=True)).to_be_visible(timeout=3 * PATIENCE_MS)
     expect(page.locator("#learnt")).to_contain_text("Step 3,000")
     assert_accessible(page)
 

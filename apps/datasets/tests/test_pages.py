@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,25 @@ def test_an_upload_goes_piece_by_piece_and_on_where_it_was(client: Client, db: N
     assert send(100, body[100:])["done"] == "/data/my-rows/"
     assert carried_out(latest()).error == ""
     assert Dataset.objects.get().version(2).rows == 120
+
+
+def test_an_upload_begins_while_another_one_goes(
+    client: Client, db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import that ends removes its file, at any moment of another request."""
+    ended = Path(settings.HUB.uploads_dir) / "data-ended"
+    ended.mkdir(parents=True)
+
+    def reading(read: Any, path: Any) -> Any:
+        if str(path) == str(ended) and ended.exists():
+            ended.rmdir()
+        return read(path)
+
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, partial(reading, getattr(os, name)))
+    answer = client.post("/data/import/uploads/", {"name": "rows.jsonl", "size": 10})
+    assert "url" in answer.json()
+    assert not ended.exists()
 
 
 def test_an_upload_of_another_kind_of_file_is_refused_at_once(client: Client, db: None) -> None:

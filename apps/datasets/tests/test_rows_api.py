@@ -96,6 +96,29 @@ class TestVersions:
         assert detail["difference"] == {"added": 0, "removed": 0, "moved": 2}
         assert detail["statistics"]["rows"] == 20
 
+    def test_the_rows_that_differ_are_listed(self, client: Client, imported: Import) -> None:
+        imported(PAIRS)
+        edited = PAIRS[1] | {"completion": "Another."}
+        order = {"kind": "edit", "changed": {"1": edited}, "added": [{"text": "New."}]}
+        call(client, "post", "/api/datasets/rows/changes", order)
+        assert head().number == 3
+        found = client.get("/api/datasets/rows/versions/3/changes").json()
+        counts = {"against": 2, "changed": 1, "added": 1, "removed": 0}
+        assert {name: found[name] for name in counts} == counts
+        (change,) = found["rows"]
+        assert change["before"]["row"] == PAIRS[1]
+        assert change["after"]["row"] == edited
+        back = {"against": "3", "show": "removed", "limit": "1"}
+        (gone,) = client.get("/api/datasets/rows/versions/2/changes", back).json()["rows"]
+        assert gone["before"]["row"] == {"text": "New."}
+        assert gone["after"] is None
+
+    def test_rows_are_not_compared_with_columns(self, client: Client, imported: Import) -> None:
+        imported(PAIRS)
+        for number, against, status in ((2, "", 400), (1, "", 400), (2, "?against=9", 404)):
+            url = f"/api/datasets/rows/versions/{number}/changes{against}"
+            assert client.get(url).status_code == status
+
     def test_going_back_and_forth(self, client: Client, rows: Dataset) -> None:
         for number in (2, 3):
             answer = client.post(f"/api/datasets/rows/versions/{number}/restore")

@@ -15,6 +15,7 @@ from apps.datasets.exporting import export
 from apps.datasets.formats.checks import Problem
 from apps.datasets.formats.errors import BadMapping
 from apps.datasets.formats.personal import EVERY
+from apps.datasets.formats.store.reading import Wanted
 from apps.datasets.models import Dataset, DatasetJob, DatasetVersion
 from apps.datasets.signals import dataset_uses
 from apps.datasets.tests.conftest import Import, carried_out
@@ -201,7 +202,7 @@ def test_two_changes_at_once_are_refused(imported: Import) -> None:
     dataset = imported(PAIRS)
     assert dataset.head is not None
     services.order(version=dataset.head, kind="drop", plan={"rows": [0]})
-    with pytest.raises(Busy, match="is being changed"):
+    with pytest.raises(Busy, match="A job is at work"):
         services.order(version=dataset.head, kind="drop", plan={"rows": [1]})
 
 
@@ -241,13 +242,33 @@ def test_a_dataset_that_something_points_at_is_not_deleted(imported: Import) -> 
     assert Dataset.objects.exists()
 
 
-def test_columns_and_pairs_are_not_for_training(imported: Import) -> None:
+def test_columns_are_not_for_training(imported: Import) -> None:
     columns = imported(PAIRS).version(1)
-    pairs = imported([{"prompt": "a", "chosen": "b", "rejected": "c"}], "pairs.jsonl").version(2)
     with pytest.raises(BadDataOrder, match="Map its columns first"):
         services.folder_for_training(columns)
-    with pytest.raises(BadDataOrder, match="preference pairs"):
-        services.folder_for_training(pairs)
+
+
+def test_preference_pairs_are_for_training(imported: Import) -> None:
+    pairs = imported([{"prompt": "a", "chosen": "b", "rejected": "c"}], "pairs.jsonl").version(2)
+    file = services.folder_for_training(pairs) / "train.jsonl"
+    assert json.loads(file.read_bytes()) == {"prompt": "a", "chosen": "b", "rejected": "c"}
+
+
+@pytest.mark.parametrize(("descending", "expected"), [(False, [1, 3, 0, 2]), (True, [0, 2, 1, 3])])
+def test_sorted_rows_of_one_length_stay_in_their_order(
+    imported: Import, descending: bool, expected: list[int]
+) -> None:
+    files = imported([{"text": text} for text in ("long", "a", "less", "b")]).version(None).files
+    found = files.page(Wanted(sort="chars", descending=descending), offset=0, limit=9)
+    assert [row.number for row in found.rows] == expected
+    assert found.total == 4
+
+
+def test_a_dataset_that_is_looked_at_is_not_deleted(imported: Import) -> None:
+    dataset = imported(PAIRS)
+    services.order(version=dataset.version(None), kind="near", plan={})
+    with pytest.raises(Busy, match="near duplicates"):
+        services.delete_dataset(dataset=dataset)
 
 
 def test_an_export_goes_to_an_empty_folder_only(imported: Import, tmp_path: Path) -> None:
@@ -269,8 +290,6 @@ def test_an_uploaded_file_goes_once_it_is_imported(db: None, data_dir: Path) -> 
 
 
 def _with(problem: Problem) -> Any:
-    from apps.datasets.formats.store.reading import Wanted
-
     return Wanted(problem=problem)
 
 

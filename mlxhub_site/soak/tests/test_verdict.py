@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +45,9 @@ def test_what_is_needed_once_does_not_count() -> None:
 
 @given(st.floats(min_value=1.1, max_value=100))
 def test_a_leak_is_found(per_minute: float) -> None:
-    assert growth(process(per_minute)) == pytest.approx(per_minute, rel=0.01)
+    slope, error = growth(process(per_minute))
+    assert slope == pytest.approx(per_minute, rel=0.01)
+    assert error < 0.01
     assert missed(process(per_minute)) == {"web: growth"}
 
 
@@ -68,8 +73,23 @@ def test_answers_that_come_later_and_later_are_found() -> None:
 
 def test_a_short_soak_says_nothing_of_what_needs_time() -> None:
     assert drift([(1.0, 0.2)]) == 1.0
-    assert growth(Watched(1)) == 0.0
+    assert growth(Watched(1)) == (0.0, math.inf)
     assert disk_growth(Watch()) == 0.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_process_that_breathes_by_a_hundred_mib_is_not_said_to_grow(seed: int) -> None:
+    chance = random.Random(seed)
+    breathing = process()
+    breathing.rss = [size + chance.randrange(100 * MIB) for size in breathing.rss]
+    assert missed(breathing) == set()
+
+
+def test_one_that_breathes_and_grows_is_found() -> None:
+    chance = random.Random(0)
+    growing = process(20.0)
+    growing.rss = [size + chance.randrange(100 * MIB) for size in growing.rss]
+    assert missed(growing) == {"web: growth"}
 
 
 def test_disk_growth_is_told_by_the_minute() -> None:

@@ -25,6 +25,11 @@ def columns_beside(folder: Path) -> pl.DataFrame:
     return pl.concat(frames, how="horizontal") if frames else pl.DataFrame()
 
 
+def paths_beside(folder: Path) -> list[Path]:
+    """Where each column is, once it was found out."""
+    return [_path(folder, name) for name in COLUMNS]
+
+
 def write_column(name: str, values: Sequence[object], staged: Path, folder: Path) -> None:
     """Put a column beside the rows in ``folder``, whole at once, by way of ``staged``."""
     frame = pl.DataFrame({name: pl.Series(values, dtype=COLUMNS[name])})
