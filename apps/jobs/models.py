@@ -16,6 +16,7 @@ import os
 import socket
 import time
 from datetime import timedelta
+from functools import cache
 from typing import Self, TypeVar
 
 import psutil
@@ -178,7 +179,13 @@ class HeavyJob(Job):
 
 def this_process() -> str:
     """What ``Job.runner`` holds for this process; no later process has the same."""
-    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid()):.2f}"
+
+
+@cache
+def _started(pid: int) -> float:
+    """When, as it looked the first time: it is told anew whenever the system's clock is set."""
+    return psutil.Process(pid).create_time()
 
 
 def is_alive(runner: str) -> bool:

@@ -7,7 +7,7 @@ large folder is looked at in a second. The trainer counts exactly, once it runs.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class Material:
     rows: int
     validation_rows: int
     lengths: tuple[int, ...]
+    prompts: tuple[int, ...] = ()
+    """Of what stands before the answers, as ``lengths``; empty where the rows are plain text."""
     pairs: bool = False
     """Whether the rows are pairs of a chosen and a rejected answer; of each the longer counts."""
 
@@ -66,8 +68,10 @@ def look(data: Path, model: Path) -> Material:
         raise BadOrder(f"{train} is larger than 8 GB: the trainer reads it whole. Split it.")
     try:
         rows = _count(train)
-        lengths, pairs = _lengths(train, rows, model)
-        return Material(rows, _count(valid) if valid.is_file() else 0, lengths, pairs)
+        found = _looked_at(train, rows)
+        lengths, prompts = _lengths(found, model)
+        validation = _count(valid) if valid.is_file() else 0
+        return Material(rows, validation, lengths, prompts, found.pairs)
     except OSError as error:
         raise BadOrder(f"The data in {data} can't be read: {error.strerror or error}.") from error
 
@@ -77,24 +81,51 @@ def _count(path: Path) -> int:
         return sum(1 for line in file if line.strip())
 
 
-def _lengths(path: Path, rows: int, model: Path) -> tuple[tuple[int, ...], bool]:
-    """In ascending order; and whether the first row is a pair."""
+@dataclass
+class _Looked:
+    """The sampled rows."""
+
+    texts: list[_Text] = field(default_factory=list)
+    pairs: bool = False
+    """Whether the first one is a pair."""
+
+
+@dataclass(frozen=True)
+class _Text:
+    prompt: str
+    answer: str
+    messages: int
+    """That both are in; 0: it is plain text."""
+
+
+def _looked_at(path: Path, rows: int) -> _Looked:
     every = max(rows // SAMPLED_ROWS, 1)
-    texts, lengths, pairs = [], [], False
+    found = _Looked()
     with path.open("rb") as file:
         for number, line in enumerate(file):
             if number % every == 0 and line.strip():
                 row = _row(line, number + 1)
-                text, messages = _text(row, number + 1)
-                texts.append(text)
-                lengths.append(messages * MARKUP_TOKENS)
-                pairs = pairs or (number == 0 and is_pair(row))
+                found.texts.append(_text(row, number + 1))
+                found.pairs = found.pairs or (number == 0 and is_pair(row))
+    return found
+
+
+def _lengths(found: _Looked, model: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Tokens of whole rows and of prompts, each in ascending order."""
+    texts = found.texts
+    prompts = _counts([one.prompt for one in texts], model)
+    answers = _counts([one.answer for one in texts], model)
+    markup = [one.messages * MARKUP_TOKENS for one in texts]
+    whole = tuple(sorted(map(sum, zip(prompts, answers, markup, strict=True))))
+    plain = any(not one.messages for one in texts)
+    return whole, () if plain else tuple(sorted(prompts))
+
+
+def _counts(texts: list[str], model: Path) -> list[int]:
     tokenizer = _tokenizer(model)
     if tokenizer is None:
-        counts = [len(text.encode()) // 4 for text in texts]
-    else:
-        counts = [len(one) for one in tokenizer.encode_batch_fast(texts)]
-    return tuple(sorted(map(sum, zip(lengths, counts, strict=True)))), pairs
+        return [len(text.encode()) // 4 for text in texts]
+    return [len(one) for one in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
 
 def _row(line: bytes, number: int) -> dict[str, Any]:
@@ -108,15 +139,15 @@ def _row(line: bytes, number: int) -> dict[str, Any]:
     return row
 
 
-def _text(row: dict[str, Any], number: int) -> tuple[str, int]:
+def _text(row: dict[str, Any], number: int) -> _Text:
     """A row's text, and how many messages it is in. Raises BadOrder."""
     if isinstance(messages := row.get("messages"), list):
-        parts = [_said(one) for one in messages]
-        return "\n".join(parts), len(parts)
+        *before, last = [_said(one) for one in messages] or [""]
+        return _Text("\n".join(before), last, len(messages))
     if "prompt" in row and "completion" in row:
-        return f"{row['prompt']}\n{row['completion']}", 2
+        return _Text(str(row["prompt"]), str(row["completion"]), 2)
     if isinstance(text := row.get("text"), str):
-        return text, 0
+        return _Text("", text, 0)
     if is_pair(row):
         return _longer_answer(row)
     raise BadOrder(
@@ -125,10 +156,10 @@ def _text(row: dict[str, Any], number: int) -> tuple[str, int]:
     )
 
 
-def _longer_answer(pair: dict[str, Any]) -> tuple[str, int]:
+def _longer_answer(pair: dict[str, Any]) -> _Text:
     prompt, *answers = (_messages(pair.get(name)) for name in ("prompt", "chosen", "rejected"))
     longer = max(answers, key=lambda answer: sum(map(len, answer)))
-    return "\n".join([*prompt, *longer]), len(prompt) + len(longer)
+    return _Text("\n".join(prompt), "\n".join(longer), len(prompt) + len(longer))
 
 
 def _messages(value: Any) -> list[str]:

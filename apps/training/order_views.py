@@ -30,6 +30,9 @@ from apps.training.timing import newest_timing, order_timing
 from apps.training.trainer.config import TrainingConfig
 from apps.training.trainer.mlx_lm_yaml import write_yaml
 
+_LOOKS = ("import", "safer", "examine", "time")
+"""Actions that order nothing yet."""
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @vary_on_headers("HX-Request")
@@ -193,6 +196,8 @@ def _whole_without_name(form: OrderForm) -> TrainingConfig | None:
 
 def _form(request: HttpRequest, form: OrderForm, **context: Any) -> HttpResponse:
     given = request.POST or None
+    if given and given.get("action") in _LOOKS and form.has_error("name", "required"):
+        del form.errors["name"]  # it is asked for once the job is ordered
     # What was not asked for yet shows what is usual.
     forms = {"form": form, "place": PlaceForm(given), "sweep": SweepForm(given)}
     opened = any(each.is_bound and each.errors for each in forms.values())

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from django.conf import settings as django_settings
 from django.template.defaultfilters import filesizeformat
 
 from apps.models.fit import Fit, Machine
 from apps.models.models import LocalModel
+from apps.training.data_findings import of_data
 from apps.training.errors import BadOrder
+from apps.training.findings import Finding
 from apps.training.layer_keys import PLAIN, layer_names
-from apps.training.masking import hidden_answer_tokens
 from apps.training.material import Material, look
 from apps.training.pace import Pace, pace_of
 from apps.training.room import this_room
@@ -28,20 +29,6 @@ from apps.training.trainer.config import TrainingConfig
 
 SPARE_DISK = 512 * 1024**2
 """Bytes that stay free for everything else."""
-
-_TRUNCATED = 0.05
-"""Share of the tokens that may be cut off without a word."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something about a job that its owner should know."""
-
-    level: Literal["refused", "warning", "note"]
-    text: str
-    """What, why, and what to do."""
-    safer: dict[str, Any] = field(default_factory=dict)
-    """Settings that mend it, by TrainingConfig's names."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +80,7 @@ def examine(base: LocalModel, config: TrainingConfig) -> Preflight:
     in_the_way = room.idle if room.free_now < fit.needed_bytes <= fit.free_bytes else ()
     findings = [
         *_memory(subject, material, room.machine, config, fit, in_the_way),
-        *_rows(material, config),
-        *_objective(material, config),
-        *_lengths(subject, material, room.machine, config),
-        *_masking(base, material, config),
+        *of_data(base, subject, material, room.machine, config),
         *_disk(disk),
         *_shape(base, subject, room.machine, config),
     ]
@@ -153,78 +137,6 @@ def _memory(
 
 
 _MEMORY_SETTINGS = ("batch_size", "max_seq_length", "num_layers", "gradient_checkpointing")
-
-
-def _rows(material: Material, config: TrainingConfig) -> Iterator[Finding]:
-    if not material.rows:
-        yield Finding("refused", "train.jsonl has no rows. Add some, or choose other data.")
-    elif material.rows < config.batch_size:
-        yield Finding(
-            "warning",
-            f"The batch size is {config.batch_size} and there are {material.rows} rows: every "
-            "batch has them all.",
-            {"batch_size": material.rows},
-        )
-    if not material.validation_rows:
-        yield Finding(
-            "warning",
-            "There is no valid.jsonl: nothing tells when the model begins to learn by heart.",
-        )
-        if config.patience is not None or config.keep_best:
-            yield Finding(
-                "refused",
-                "Early stopping and keeping the best need validation rows. Add valid.jsonl, or "
-                "switch both off.",
-                {"patience": None, "keep_best": False},
-            )
-
-
-def _objective(material: Material, config: TrainingConfig) -> Iterator[Finding]:
-    if material.rows and material.pairs != (config.objective != "sft"):
-        yield Finding(
-            "refused",
-            "The rows are pairs of a chosen and a rejected answer: learn them with dpo or orpo, "
-            "or choose other data."
-            if material.pairs
-            else f"{config.objective} learns from pairs: every row needs chosen and rejected. "
-            "Choose such data, or the objective sft.",
-            {"objective": "dpo" if material.pairs else "sft"},
-        )
-
-
-def _masking(base: LocalModel, material: Material, config: TrainingConfig) -> Iterator[Finding]:
-    hidden = hidden_answer_tokens(Path(base.path)) if config.mask_prompt and material.rows else 0
-    if hidden:
-        yield Finding(
-            "warning",
-            f"The chat template of {base.name} puts a mark before an answer that is yet to come: "
-            f"the first {hidden} tokens of every answer are taken for the prompt and not learnt. "
-            "Learn the prompts too, or begin the answers with the same mark.",
-            {"mask_prompt": False},
-        )
-
-
-def _lengths(
-    subject: Subject, material: Material, machine: Machine, config: TrainingConfig
-) -> Iterator[Finding]:
-    limit = config.max_seq_length
-    lost = material.lost(limit)
-    suited = suggest(subject, material, machine, config.method, config.objective)["max_seq_length"]
-    if material.truncated(limit) == 1 and limit < suited:
-        yield Finding(
-            "refused",
-            f"All rows are longer than {limit:,} tokens, so that each is cut off; {suited:,} suit "
-            "model, data and memory.",
-            {"max_seq_length": suited},
-        )
-    elif lost > _TRUNCATED:
-        yield Finding(
-            "warning",
-            f"{material.truncated(limit):.0%} of the rows are longer than {limit:,} tokens: "
-            f"{lost:.0%} of the text is cut off. The longest row seen has "
-            f"{material.length_of(1):,}.",
-            {"max_seq_length": -(-material.length_of(0.99) // 32) * 32},
-        )
 
 
 def _disk(needed: int) -> Iterator[Finding]:

@@ -63,7 +63,6 @@ def run(
 def _train(job: TrainingJob, report: Progress) -> None:
     """Raises TrainingError, RegistryError, JobEnds."""
     _write_config(job)
-    job.row.update(ending="", fault="")
     try:
         _run_trainer(job, report)
     except RunFailed as failure:
@@ -72,20 +71,10 @@ def _train(job: TrainingJob, report: Progress) -> None:
 
 
 def _run_trainer(job: TrainingJob, report: Progress) -> None:
-    with (
-        alone_in(job.run, lambda doing: report(doing, job.fraction)) as lock,
-        _memory(job),
-        trainer_at(job.run, lock) as trainer,
-    ):
-        if job.finishing:
-            ask(trainer, "stop")
-        try:
-            last = _follow(job, trainer, report)
-        except JobEnds as end:
-            _stop(job, trainer, save=end.state != JobState.CANCELLED)
-            if not (end.state == JobState.PAUSED and _finishes(job)):
-                raise
-            last = Ended(step=job.step, reason="stopped")
+    with alone_in(job.run, lambda doing: report(doing, job.fraction)) as lock, _memory(job):
+        _begin_anew(job)
+        with trainer_at(job.run, lock) as trainer:
+            last = _attend(job, trainer, report)
     match last:
         case Ended():
             land(job)
@@ -94,6 +83,26 @@ def _run_trainer(job: TrainingJob, report: Progress) -> None:
         case _:
             job.row.update(fault="killed")
             raise JobEnds(*after_trainer(job, _cause(trainer.returncode)))
+
+
+def _begin_anew(job: TrainingJob) -> None:
+    """Hear an earlier trainer out: its last word is not to be taken for that of the next one."""
+    record(job)
+    job.ending = job.fault = ""
+    job.save(update_fields=["ending", "fault"])
+
+
+def _attend(job: TrainingJob, trainer: subprocess.Popen[str], report: Progress) -> Event | None:
+    """Follow the trainer, and end it where the job ends; its last event. Raises JobEnds."""
+    if job.finishing:
+        ask(trainer, "stop")
+    try:
+        return _follow(job, trainer, report)
+    except JobEnds as end:
+        _stop(job, trainer, save=end.state != JobState.CANCELLED)
+        if not (end.state == JobState.PAUSED and _finishes(job)):
+            raise
+        return Ended(step=job.step, reason="stopped")
 
 
 def _finishes(job: TrainingJob) -> bool:

@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
-from django_htmx.middleware import HtmxDetails
 
 from apps.jobs import line
+from apps.rendering.htmx import HtmxHttpRequest
 from apps.training import deaths, services
 from apps.training.errors import BadOrder, StillAtWork, TrainingError
 from apps.training.models import Metric, TrainingJob
@@ -51,10 +51,6 @@ CHART_TITLES = (
     ("tokens_per_second", "Trained tokens per second"),
     ("peak_memory", "Peak memory"),
 )
-
-
-class HtmxHttpRequest(HttpRequest):
-    htmx: HtmxDetails
 
 
 @require_safe

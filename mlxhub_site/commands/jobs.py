@@ -85,10 +85,18 @@ def stop(
     typer.echo(f"{job['name']}: {'stopping' if job['state'] in ACTIVE else job['state']}.")
 
 
+@for_any_hub
+def pause(key: Number) -> None:
+    """Have a job save a checkpoint and give its turn back. `resume` goes on with it."""
+    with hub() as client:
+        job = client.post(f"/api/training/jobs/{key}/pause")
+    typer.echo(f"{job['name']}: {'pausing' if job['state'] == 'running' else job['state']}.")
+
+
 def resumed(client: HubClient, key: int) -> Job:
     """The job, in the queue again. Raises Refused where it does not stand still."""
     before: Job = client.get(f"/api/training/jobs/{key}")
-    if before["state"] in (*ACTIVE, "done"):
+    if before["state"] in (*ACTIVE, "done") and not before["stopped"]:
         raise Refused(
             f"{before['name']} is {before['state']}: only a job that stands still goes on."
         )

@@ -1,4 +1,4 @@
-"""`mlx-hub train | resume`: fine-tuning from the terminal.
+"""`mlx-hub train | resume | keep`: fine-tuning from the terminal.
 
 The order is the same everywhere. Where a worker is alive, or the hub is another machine's,
 the command watches; without one it does the worker's part. Ctrl-C stops and saves the job;
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +27,18 @@ from mlxhub_site.commands.registry import Name
 
 Detach = Annotated[bool, typer.Option("--detach", help="Leave it to the worker.")]
 Force = Annotated[bool, typer.Option("--force", help="Even where preflight refuses it.")]
+
+
+class Priority(StrEnum):
+    """Which of those that wait come first."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+_PRIORITIES = {Priority.HIGH: 1, Priority.NORMAL: 0, Priority.LOW: -1}
+"""As the API has them."""
 
 
 @for_any_hub
@@ -54,6 +68,16 @@ def train(
     option: Annotated[
         list[str] | None, typer.Option("--set", help="Any other setting, as NAME=VALUE.")
     ] = None,
+    priority: Annotated[Priority, typer.Option(help="Among those that wait.")] = Priority.NORMAL,
+    after: Annotated[
+        int | None, typer.Option(min=1, metavar="JOB", help="Begin once that job is over.")
+    ] = None,
+    not_before: Annotated[
+        datetime | None, typer.Option(help="Begin then or later, by this machine's clock.")
+    ] = None,
+    self_resuming: Annotated[
+        bool, typer.Option(help="Go on by itself where a process died or the hub was stopped.")
+    ] = True,
     detach: Detach = False,
     force: Force = False,
     dry_run: Annotated[
@@ -72,6 +96,10 @@ def train(
         order = {
             "model": name, "name": new_name, "settings": _settings(config, option or [], chosen),
             "data": data if client.is_remote else _absolute(data), "despite_refusals": force,
+            "place": {
+                "priority": _PRIORITIES[priority], "after": after, "self_resuming": self_resuming,
+                "not_before": None if not_before is None else not_before.astimezone().isoformat(),
+            },
         }  # fmt: skip
         if dry_run:
             found = client.post("/api/training/preflight", order)
@@ -86,6 +114,14 @@ def resume(key: Number, detach: Detach = False, as_json: AsJson = False) -> None
     """Go on with a job from its newest checkpoint."""
     with hub() as client:
         _watch(client, resumed(client, key), detach=detach, as_json=as_json)
+
+
+@for_any_hub
+def keep(key: Number, detach: Detach = False, as_json: AsJson = False) -> None:
+    """Have a job that stands still leave what it had learnt at its newest checkpoint."""
+    with hub() as client:
+        job = client.post(f"/api/training/jobs/{key}/keep")
+        _watch(client, job, detach=detach, as_json=as_json)
 
 
 def _settings(config: Path | None, options: list[str], chosen: dict[str, Any]) -> dict[str, Any]:

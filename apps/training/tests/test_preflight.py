@@ -128,6 +128,46 @@ def test_rows_that_are_all_too_long_are_refused_with_a_length_that_suits(
     assert examined(base, data, **found.safer).refusals == []
 
 
+class TestAnswersBehindTheLimit:
+    @pytest.fixture
+    def data(self, data: Path) -> Path:
+        write_rows(data / "train.jsonl", [{"prompt": "why " * 40, "completion": "so"}] * 3)
+        return data
+
+    def test_are_refused_where_they_alone_are_learnt(self, base: LocalModel, data: Path) -> None:
+        found = examined(base, data, max_seq_length=64, mask_prompt=True)
+        assert "refused: Every prompt alone has 64 tokens or more" in texts(found)
+        assert examined(base, data, **found.safer, mask_prompt=True).refusals == []
+
+    def test_are_learnt_with_their_prompts_where_the_model_reads_no_more(
+        self, base: LocalModel, data: Path
+    ) -> None:
+        write_rows(data / "train.jsonl", [{"prompt": "why " * 400, "completion": "so"}])
+        found = examined(base, data, mask_prompt=True)
+        assert found.safer == {"mask_prompt": False}
+        assert examined(base, data, **found.safer).refusals == []
+
+    def test_are_no_matter_where_the_prompts_are_learnt_too(
+        self, base: LocalModel, data: Path
+    ) -> None:
+        assert "nothing of an answer" not in texts(examined(base, data, max_seq_length=64))
+
+    def test_of_pairs_have_no_remedy_where_the_model_reads_no_more(
+        self, base: LocalModel, data: Path
+    ) -> None:
+        pair = {"prompt": "why " * 400, "chosen": "so", "rejected": "no"}
+        write_rows(data / "train.jsonl", [pair])
+        found = examined(base, data)
+        assert "Shorten the prompts, or choose a model that reads more" in texts(found)
+
+
+def test_plain_text_has_no_prompt_to_leave_out(base: LocalModel, data: Path) -> None:
+    write_rows(data / "train.jsonl", [{"text": "just words"}])
+    found = examined(base, data, mask_prompt=True)
+    assert "refused: The rows are plain text" in texts(found)
+    assert found.safer["mask_prompt"] is False
+
+
 def test_a_template_that_opens_a_thought_hides_the_start_of_answers(
     base: LocalModel, data: Path, tmp_path: Path
 ) -> None:

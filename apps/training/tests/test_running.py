@@ -23,7 +23,7 @@ from apps.training.recording import record
 from apps.training.run_lock import FILE, WAITS
 from apps.training.running import run
 from apps.training.tests.jobs import SETTINGS, trained
-from apps.training.trainer.events import EventLog, Trained
+from apps.training.trainer.events import Ended, EventLog, Trained
 from apps.training.trainer.tests.runs import pairs, write_rows
 
 
@@ -192,6 +192,17 @@ fcntl.flock(file, fcntl.LOCK_EX)
 print("held", flush=True)
 sys.stdin.read()
 """
+
+
+def test_the_last_word_of_an_earlier_trainer_is_not_taken_for_that_of_one_that_was_killed(
+    job: TrainingJob,
+) -> None:
+    job.run.mkdir()
+    EventLog(job.run).tell(Ended(step=7, reason="abandoned"))
+    trained(job, at_step=(0, kill_trainers))
+    assert (job.state, job.adapter, job.ending) == (JobState.QUEUED, None, "")
+    trained(job)
+    assert (job.state, job.ending) == (JobState.DONE, "finished")
 
 
 def test_a_job_that_can_not_work_says_why(job: TrainingJob, data: Path) -> None:

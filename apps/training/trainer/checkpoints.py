@@ -96,8 +96,10 @@ class Checkpoints:
     def newest(self) -> tuple[Progress, Arrays, Arrays] | None:
         """Progress, weights and optimiser of the newest checkpoint that can be read.
 
-        None where the run has none. Raises CheckpointDamaged where none can be read.
+        None where the run has none. Raises CheckpointDamaged where none can be read. Whoever
+        asks is alone in the run's folder and goes on from there.
         """
+        self._clear()
         steps = self.steps()
         for step in reversed(steps):
             folder = self._path(step)
@@ -113,6 +115,11 @@ class Checkpoints:
                 f"None of the run's {len(steps)} checkpoints can be read. Start the run anew."
             )
         return None
+
+    def _clear(self) -> None:
+        """Remove what a trainer that was killed had half written."""
+        for staged in self._folder.glob(".*.new"):
+            shutil.rmtree(staged)
 
     def _path(self, step: int) -> Path:
         return self._folder / f"{step:07d}"

@@ -154,7 +154,7 @@ class EventLog:
             _remove_torn_line(self._path)
             raise disk_full(error) from error
 
-    def tell_last(self, event: Failed) -> None:
+    def tell_last(self, event: Ended | Failed) -> None:
         """Also on a full disk: there is a little room for it."""
         self._spare.unlink(missing_ok=True)
         self.tell(event)
@@ -169,7 +169,7 @@ class Silence(EventLog):
     def tell(self, event: Event) -> None:
         pass
 
-    def tell_last(self, event: Failed) -> None:
+    def tell_last(self, event: Ended | Failed) -> None:
         pass
 
 

@@ -243,7 +243,7 @@ class Trainer:
             if self._world.is_first:
                 self._results.write(self._model, self._tokenizer)
         ended = Ended(step=self.progress.step, reason=reason)
-        self._log.tell(ended)
+        self._log.tell_last(ended)
         return ended
 
     def _restore(self) -> None:

@@ -1,7 +1,8 @@
-"""`mlx-hub train | jobs | logs | stop | resume`, with a tiny model and the real trainer."""
+"""`mlx-hub train | jobs | logs | pause | stop | keep | resume`, with a tiny model and the real trainer."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,30 @@ def test_a_job_is_left_to_the_worker(base: LocalModel, data: Path, queued: list[
     assert run("stop", str(queued[0])).stdout == "Numbers: paused.\n"
 
 
+def test_a_job_has_its_place_in_the_line(base: LocalModel, data: Path, queued: list[int]) -> None:
+    train(data, "--detach", "--priority", "low")
+    first = TrainingJob.objects.get()
+    when = ("--not-before", "2030-01-02T03:04:05", "--after", str(first.pk))
+    result = run("train", "base", "--data", str(data), "--name", "Later", "--detach", *when,
+                 "--priority", "high", "--no-self-resuming")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    later = TrainingJob.objects.get(name="Later")
+    assert (first.priority, later.priority, later.after) == (-1, 1, first)
+    assert later.not_before == datetime(2030, 1, 2, 3, 4, 5).astimezone()
+    assert (first.self_resuming, later.self_resuming) == (True, False)
+
+
+def test_a_job_is_paused_and_leaves_a_result_once_it_has_one(
+    base: LocalModel, data: Path, queued: list[int]
+) -> None:
+    train(data, "--detach")
+    key = str(TrainingJob.objects.get().pk)
+    assert run("pause", key).stdout == "Numbers: paused.\n"
+    assert "no checkpoint" in run("keep", key).stderr
+    stopped = make_job(base, state="done", ending="stopped")
+    assert "is queued" in run("resume", str(stopped.pk), "--detach").stdout
+
+
 def test_settings_come_from_mlx_lms_yaml(base: LocalModel, data: Path, tmp_path: Path) -> None:
     config = tmp_path / "lora.yaml"
     config.write_text("iters: 90\nlora_parameters: {rank: 3, scale: 5.0}\n")
@@ -77,7 +102,7 @@ def test_the_jobs_are_listed_as_json(tiny: LocalModel) -> None:
     assert f'"id": {job.pk}' in run("jobs", "--json").stdout
 
 
-@pytest.mark.parametrize("command", ["logs", "stop", "resume"])
+@pytest.mark.parametrize("command", ["logs", "pause", "stop", "keep", "resume"])
 def test_an_unknown_job_is_one_line(db: None, command: str) -> None:
     result = run(command, "4711")
     assert (result.exit_code, "no training job 4711" in result.stderr) == (3, True)

@@ -90,6 +90,7 @@ def test_a_run_that_is_killed_and_resumed_ends_the_same(whole, kind, model, writ
         train(run)
         assert result(run) == result(whole)
         assert figures(run) == figures(whole)
+        assert not list(run.glob("checkpoints/.*"))
 
 
 def kill_at_write(patch: pytest.MonkeyPatch, number: int) -> None:
@@ -143,3 +144,10 @@ def test_half_a_line_is_not_read_and_does_not_stay(model, tmp_path):
     assert [event.kind for event in read] == ["saved"]
     EventLog(run)
     assert (run / events_module.FILE).stat().st_size == offset
+
+
+def test_a_run_that_has_ended_leaves_no_room_reserved(tmp_path):
+    log = EventLog(tmp_path)
+    assert (tmp_path / events_module.SPARE_FILE).exists()
+    log.tell_last(Ended(step=1, reason="finished"))
+    assert [path.name for path in tmp_path.iterdir()] == [events_module.FILE]
