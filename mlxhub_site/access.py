@@ -150,6 +150,7 @@ _CALLS = (
         api/datasets/<str:slug>/statistics api/datasets/<str:slug>/changes
         api/datasets/<str:slug>/rows/<int:number> api/datasets/<str:slug>/rows/<int:number>/tokens
         api/datasets/<str:slug>/versions/<int:number> api/datasets/<str:slug>/jobs
+        api/datasets/<str:slug>/versions/<int:number>/changes
         api/datasets/<str:slug>/versions/<int:number>/restore
         api/datasets/<str:slug>/versions/<int:number>/export
         api/conversations api/conversations/rows api/conversations/dataset

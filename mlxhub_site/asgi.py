@@ -19,6 +19,7 @@ from django.conf import settings  # noqa: E402
 from django.core.signals import request_started  # noqa: E402
 from django.db import DatabaseError  # noqa: E402
 
+from apps.inference.api.bodies import Bodies  # noqa: E402
 from apps.inference.api.door import Door  # noqa: E402
 from apps.inference.api.lifetime import RequestLifetimes  # noqa: E402
 from apps.playground.models import Message  # noqa: E402
@@ -26,7 +27,13 @@ from apps.playground.services import interrupt_orphans  # noqa: E402
 from apps.system.health.beating import start_beating  # noqa: E402
 
 HUB = settings.HUB
-application = Door(RequestLifetimes(django_application), places=HUB.max_batch + HUB.max_queue)
+
+MULTIPART_BYTES = 64 * 1024
+"""What a form adds to its files: Django counts without."""
+application = Bodies(
+    Door(RequestLifetimes(django_application), places=HUB.max_batch + HUB.max_queue),
+    most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE + MULTIPART_BYTES,
+)
 
 logger = logging.getLogger(__name__)
 

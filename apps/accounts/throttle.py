@@ -81,9 +81,8 @@ def digest_of_name(name: str) -> str:
 
 def _network(address: str) -> str:
     """One IPv6 customer has a /64 of addresses."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
+    found = _parsed(address)
+    if found is None:
         return address[:64]
     if found.version == 6:
         return str(ipaddress.ip_network((found, 64), strict=False))
@@ -91,7 +90,16 @@ def _network(address: str) -> str:
 
 
 def _is_loopback(address: str) -> bool:
+    found = _parsed(address)
+    return found is not None and found.is_loopback
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """None for what is no address. A socket for both kinds writes IPv4 ones as ::ffff:1.2.3.4:
+    all of them together would be one /64."""
     try:
-        return ipaddress.ip_address(address).is_loopback
+        found = ipaddress.ip_address(address)
     except ValueError:
-        return False
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found

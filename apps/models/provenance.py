@@ -25,7 +25,5 @@ class Provenance:
 
 def provenance_of(model: LocalModel, adapter: Adapter | None) -> Provenance | None:
     """What is known of the making; None where nobody knows."""
-    answers: list[tuple[Any, Any]] = provenance_asked.send(
-        LocalModel, model=model, adapter=adapter
-    )
+    answers: list[tuple[Any, Any]] = provenance_asked.send(LocalModel, model=model, adapter=adapter)
     return next((answer for _, answer in answers if isinstance(answer, Provenance)), None)

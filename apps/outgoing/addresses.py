@@ -24,6 +24,11 @@ LookUp = Callable[[str, int], list[str]]
 
 LONGEST_URL = 2000
 
+_METADATA = frozenset(
+    map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192"))
+)
+"""Of AWS, Alibaba Cloud and Oracle Cloud."""
+
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -105,5 +110,5 @@ def _plain(address: Address) -> Address:
 
 
 def _is_metadata(address: Address) -> bool:
-    """The IPv6 address at which a cloud tells machines their secrets; the IPv4 one is link-local."""
-    return address == ipaddress.IPv6Address("fd00:ec2::254")
+    """Where clouds tell machines their secrets, beside the link-local address of most."""
+    return address in _METADATA

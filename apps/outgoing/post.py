@@ -6,7 +6,9 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from apps.outgoing.addresses import LookUp, Target, look_up, target_of
@@ -14,6 +16,9 @@ from apps.outgoing.errors import NotDelivered
 
 TIMEOUT = 10.0
 """Seconds for each step: to connect, to send, to get the first line."""
+
+LONGEST = 30.0
+"""Seconds for all of them: a server that sends a byte now and then outlasts each step's limit."""
 
 Payload = Mapping[str, Any]
 
@@ -29,8 +34,25 @@ class _Http(http.client.HTTPConnection):
         where = (self._target.address, self._target.port)
         self.sock = socket.create_connection(where, self.timeout)
         if self._target.scheme == "https":
-            context = ssl.create_default_context()
-            self.sock = context.wrap_socket(self.sock, server_hostname=self._target.host)
+            self.sock = ssl.create_default_context().wrap_socket(
+                self.sock, server_hostname=self._target.host, do_handshake_on_connect=False
+            )
+            self.sock.do_handshake()
+
+    @contextmanager
+    def cut_off_after(self, seconds: float) -> Iterator[None]:
+        """Whoever reads or writes when the time is over finds the connection closed."""
+        timer = threading.Timer(seconds, self._cut_off)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cut_off(self) -> None:
+        with suppress(OSError, AttributeError):  # not connected yet, or not any more
+            self.sock.shutdown(socket.SHUT_RDWR)
 
 
 def post_json(
@@ -68,8 +90,9 @@ def post_body(
     }
     connection = _Http(target, timeout)
     try:
-        connection.request("POST", target.path, body, sent)
-        status = connection.getresponse().status
+        with connection.cut_off_after(LONGEST):
+            connection.request("POST", target.path, body, sent)
+            status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         raise NotDelivered(f"{target.host} did not answer: {error}.") from error
     finally:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import psutil
 
-ORPHANS_GRACE = 5.0
-"""Seconds that processes of a killed hub get to end by themselves."""
+ORPHANS_GRACE = 3.0
+"""Seconds that processes of a killed hub still get to end by themselves.
+
+They were told when it died, and had as long as the new one took to get here."""
 
 
 class StartRefused(Exception):

@@ -63,20 +63,21 @@ class Program:
 class Backoff:
     """How long to wait before the next start: doubled by every early death.
 
-    Never for long after a process that had got ready: it can start, and is missed.
+    Never for long after a blameless one, that had got ready or was killed from outside: it
+    can start, and is missed.
     """
 
     first: float = 0.5
     longest: float = 30.0
-    longest_once_ready: float = 2.0
+    longest_if_blameless: float = 2.0
     healthy_after: float = 60.0
     _next: float = field(default=0.0, init=False)
 
-    def after(self, lived: float, *, was_ready: bool = False) -> float:
+    def after(self, lived: float, *, blameless: bool = False) -> float:
         """Seconds to wait after a process that lived ``lived`` seconds."""
         if lived >= self.healthy_after or not self._next:
             self._next = self.first
-        delay = min(self._next, self.longest_once_ready) if was_ready else self._next
+        delay = min(self._next, self.longest_if_blameless) if blameless else self._next
         self._next = min(delay * 2, self.longest)
         return delay
 
@@ -122,10 +123,10 @@ class ManagedProcess:
         """Keep the program running until ``stop``."""
         while not self._stopping.is_set():
             begun = time.monotonic()
-            reason, was_ready = await self._run_once()
+            reason, blameless = await self._run_once()
             if self._stopping.is_set():
                 break
-            delay = self._backoff.after(time.monotonic() - begun, was_ready=was_ready)
+            delay = self._backoff.after(time.monotonic() - begun, blameless=blameless)
             self._report(self.program.name, "crashed", f"{reason}; starts again in {delay:g} s")
             for line in self._log.take_tail():
                 self._report(self.program.name, "|", line)
@@ -180,7 +181,7 @@ class ManagedProcess:
                 life.kill()
 
     async def _run_once(self) -> tuple[str, bool]:
-        """Until the present process ends by itself; how, and whether it had got ready."""
+        """Until the present process ends; how, and whether that was no fault of its start."""
         self._life = self._begin("starting")
         while True:
             life = self._life
@@ -189,7 +190,8 @@ class ManagedProcess:
                 break
         self.ready.clear()
         await life.over()
-        return exit_reason(returncode), life.ready.is_set()
+        blameless = life.ready.is_set() or returncode == -signal.SIGKILL
+        return exit_reason(returncode), blameless
 
     def _begin(self, state: str) -> Life:
         self._report(self.program.name, state, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import ssl
@@ -27,6 +28,11 @@ APPLICATION = "mlxhub_site.asgi:application"
 STOPPING = 10.0
 """Seconds that a process has to end beside those for the answers it is at."""
 
+FEW_HEAPS = {"MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2")}
+"""glibc gives threads heaps of their own, up to eight a core, each of which keeps what the
+busiest of its threads needed. Every request has a thread, so a web process grew for hours.
+"""
+
 
 def hub_programs(hub: HubSettings, listener: socket.socket) -> tuple[Program, ...]:
     """Engine, worker and web, in the order they start; they stop in reverse."""
@@ -44,7 +50,7 @@ def engine_program(hub: HubSettings) -> Program:
         return describe_accelerator(status.accelerator)
 
     command = _child(engine_command(log_format="json")[2:])
-    return Program("engine", command, probe)
+    return Program("engine", command, probe, environment=FEW_HEAPS)
 
 
 def worker_program() -> Program:
@@ -116,7 +122,7 @@ def describe_accelerator(accelerator: Accelerator) -> str:
 
 def _named(process: str) -> dict[str, str]:
     """What a Django process has to know to write its log for others to read."""
-    return {"MLXHUB_PROCESS_NAME": process, "MLXHUB_LOG_FORMAT": "json"}
+    return FEW_HEAPS | {"MLXHUB_PROCESS_NAME": process, "MLXHUB_LOG_FORMAT": "json"}
 
 
 def _child(module_and_arguments: Sequence[str]) -> tuple[str, ...]:

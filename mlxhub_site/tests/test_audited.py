@@ -81,7 +81,10 @@ class TestWhatIsRecorded:
         assert answer.status_code == 403
         entry = AuditEntry.objects.get(outcome="refused")
         assert (entry.who, entry.action) == ("key laptop", "api/models/<str:slug>")
-        assert (entry.subject, "takes the role" in entry.detail["why"]) == ("/api/models/tiny", True)
+        assert (entry.subject, "takes the role" in entry.detail["why"]) == (
+            "/api/models/tiny",
+            True,
+        )
 
     def test_what_djangos_admin_changes(self, admin_client: Client) -> None:
         admin_client.post(

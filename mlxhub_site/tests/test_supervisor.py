@@ -250,9 +250,9 @@ def test_back_off_starts_over_after_a_minute_of_health() -> None:
     assert backoff.after(1.0) == 1.0
 
 
-def test_back_off_keeps_nobody_waiting_for_a_process_that_had_got_ready() -> None:
+def test_back_off_keeps_nobody_waiting_for_a_process_that_can_start() -> None:
     backoff = Backoff()
-    assert [backoff.after(5.0, was_ready=True) for _ in range(5)] == [0.5, 1, 2, 2, 2]
+    assert [backoff.after(5.0, blameless=True) for _ in range(5)] == [0.5, 1, 2, 2, 2]
     assert [backoff.after(1.0) for _ in range(2)] == [4, 8]
 
 

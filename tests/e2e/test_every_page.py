@@ -22,6 +22,7 @@ from tests.hub_process import HubProcess, running_hub
 PAGES = {
     "playground:home": "/playground/",
     "playground:conversation": "/playground/c/{conversation}/",
+    "playground:collect_requests": "/playground/collect/requests/",
     "compare:home": "/compare/",
     "compare:comparison": "/compare/{comparison}/",
     "models:list": "/models/",
@@ -72,6 +73,14 @@ LOOK_AT = """
      document.documentElement.scrollWidth - document.documentElement.clientWidth)
 """
 """How much wider than the window the page is, with everything open that can be opened."""
+
+SETTLED = """
+    () => Promise.allSettled(
+        document.getAnimations().filter(each => each instanceof CSSTransition)
+            .map(each => each.finished)
+    ).then(() => true)
+"""
+"""Colours halfway from one theme to the other have no contrast."""
 
 
 def _names(patterns: list[Any], before: str = "") -> Iterator[str]:
@@ -126,6 +135,7 @@ def test_every_page_is_accessible_in_both_themes_and_fits_a_phone(
             found.append((name, f"{too_wide} px too wide"))
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)
+            page.evaluate(SETTLED)
             for violation in Axe().run(page).response["violations"]:
                 nodes = [node["html"][:200] for node in violation["nodes"]]
                 found.append((f"{name}, {theme}", (violation["id"], nodes)))

@@ -218,6 +218,13 @@ class TestGuessing:
             sign_in(client, password="wrong", address=f"2001:db8::{number}")
         assert "Too many" in sign_in(client, address="2001:db8::77").content.decode()
 
+    def test_two_ipv4_addresses_in_ipv6_are_two(self, client: Client, ada: User) -> None:
+        """As a socket for both kinds writes them."""
+        for _ in range(throttle.OF_NAME_AND_ADDRESS):
+            sign_in(client, password="wrong", address="::ffff:10.0.0.1")
+        assert "Too many" in sign_in(client, address="::ffff:10.0.0.1").content.decode()
+        assert sign_in(client, address="::ffff:10.0.0.2").status_code == 302
+
     def test_a_forwarded_address_counts_for_nothing(self, client: Client, ada: User) -> None:
         for number in range(throttle.OF_NAME_AND_ADDRESS):
             client.post(

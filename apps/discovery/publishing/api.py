@@ -28,9 +28,7 @@ class PublicationRequest(BaseModel):
     model: str = Field(
         min_length=1, max_length=250, description="An adapter, as `model:adapter`, or a model."
     )
-    repo_id: str = Field(
-        max_length=200, pattern=r"^[\w.-]+/[\w.-]+$", description="As OWNER/NAME."
-    )
+    repo_id: str = Field(max_length=200, pattern=r"^[\w.-]+/[\w.-]+$", description="As OWNER/NAME.")
     private: bool = True
     existing: bool = Field(
         default=False, description="Whether it may be added to a repository that is there."

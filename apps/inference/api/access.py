@@ -36,7 +36,8 @@ from apps.accounts.identity import (
     set_identity,
 )
 from apps.accounts.roles import Role
-from apps.accounts.rules import UNDECLARED, rule_for
+from apps.accounts.rules import SAFE_METHODS, UNDECLARED, rule_for, rule_key
+from apps.audit import recording
 from apps.audit.actors import Actor, set_actor
 from apps.inference.api.boundary import API_APP_NAME, problem_response
 from apps.inference.api.errors import problem_of
@@ -183,10 +184,13 @@ class Visit:
         if rule.lets(identity.role, self._request.method):
             return
         needed = rule.needed(self._request.method)
-        raise ScopeMissing(
+        why = (
             f"This takes the role {needed.label if needed else 'owner'}; the caller's is "
             f"{identity.role.label if identity.role else 'none'}."
         )
+        if match is not None and not self._inference and self._request.method not in SAFE_METHODS:
+            recording.refused(rule_key(match), self._request.path, why=why, actor=identity.actor)
+        raise ScopeMissing(why)
 
     def _check_scope(self, key: ApiKey) -> None:
         if self._inference and not key.may_infer:

@@ -3,14 +3,17 @@
 The engine refuses what its batch and its queue can't take. By then a call has been parsed
 and checked, which under a flood takes the time of those that were let in. So the outermost
 layer counts, and turns the rest away before a byte of them is read.
+
+A call takes its place with the last byte of its body: who sends slowly, or never ends, keeps
+nobody out.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from apps.inference.api.boundary import problem_response
-from apps.inference.api.errors import problem
+from apps.inference.api.bodies import send_problem
+from apps.inference.api.errors import Problem, problem
 from apps.inference.api.lifetime import ASGIApplication
 
 COMPUTING = frozenset({
@@ -38,17 +41,33 @@ class Door:
         if not _computes(scope):
             await self._application(scope, receive, send)
             return
-        if self._inside >= self._places:
-            await self._turn_away(scope["path"], send)
+        if self._is_full():
+            await send_problem(self._refusal(), scope["path"], send)
             return
-        self._inside += 1
-        try:
-            await self._application(scope, receive, send)
-        finally:
-            self._inside -= 1
+        is_inside = False
 
-    async def _turn_away(self, path: str, send: Any) -> None:
-        refusal = problem(
+        async def receive_and_enter() -> Any:
+            nonlocal is_inside
+            message = await receive()
+            if is_inside or message["type"] != "http.request" or message.get("more_body", False):
+                return message
+            if self._is_full():
+                await send_problem(self._refusal(), scope["path"], send)
+                return {"type": "http.disconnect"}
+            is_inside = True
+            self._inside += 1
+            return message
+
+        try:
+            await self._application(scope, receive_and_enter, send)
+        finally:
+            self._inside -= is_inside
+
+    def _is_full(self) -> bool:
+        return self._inside >= self._places
+
+    def _refusal(self) -> Problem:
+        return problem(
             429,
             f"{self._inside} requests are being answered or wait already. Try again in "
             f"{RETRY_SECONDS} seconds, or raise MLXHUB_MAX_QUEUE.",
@@ -56,12 +75,6 @@ class Door:
             code="queue_full",
             retry_after=RETRY_SECONDS,
         )
-        response = problem_response(refusal, path)
-        headers = [(k.lower().encode(), v.encode()) for k, v in response.items()]
-        headers.append((b"content-length", b"%d" % len(response.content)))
-        status = response.status_code
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.content})
 
 
 def _computes(scope: Any) -> bool:

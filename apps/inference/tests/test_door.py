@@ -12,13 +12,15 @@ from apps.inference.api.door import COMPUTING, Door
 
 
 class Answers:
-    """An application whose calls go on until they are told to end."""
+    """An application that reads its calls, which then go on until they are told to end."""
 
     def __init__(self) -> None:
         self.inside = 0
         self.end = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if (await receive())["type"] == "http.disconnect":
+            return
         self.inside += 1
         await self.end.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -32,7 +34,7 @@ async def call(door: Door, path: str, method: str = "POST") -> list[Any]:
         sent.append(message)
 
     async def receive() -> Any:
-        raise AssertionError("the body of a call that is turned away is not read")
+        return {"type": "http.request", "body": b"{}"}
 
     await door({"type": "http", "method": method, "path": path}, receive, send)
     return sent
@@ -50,6 +52,45 @@ async def test_one_too_many_is_turned_away_with_a_time_to_come_back() -> None:
     answers.end.set()
     await asyncio.gather(*inside)
     assert (await call(door, "/v1/chat/completions"))[0]["status"] == 200
+
+
+async def test_a_call_that_is_turned_away_is_not_read() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/completions"}
+    await Door(Answers(), places=0)(scope, receive, send)
+    assert sent[0]["status"] == 429
+
+
+async def test_a_body_that_does_not_end_keeps_nobody_out() -> None:
+    door = Door(answers := Answers(), places=1)
+    rest = asyncio.Event()
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await rest.wait()
+        return {"type": "http.request", "body": b"{}"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/completions"}
+    slow = asyncio.create_task(door(scope, receive, send))
+    quick = asyncio.create_task(call(door, "/v1/completions"))
+    while answers.inside < 1:
+        await asyncio.sleep(0)
+
+    rest.set()
+    await slow
+    assert sent[0]["status"] == 429  # meanwhile another one has the place
+    answers.end.set()
+    assert (await quick)[0]["status"] == 200
 
 
 async def test_anthropics_clients_are_told_in_their_dialect() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.outgoing import post
 from apps.outgoing.addresses import LookUp, target_of
 from apps.outgoing.errors import BadTarget, NotDelivered
 from apps.outgoing.post import post_json
@@ -27,9 +28,17 @@ class _Hook(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.got.append((self.headers["Host"], self.path, json.loads(body)))  # type: ignore[attr-defined]
+        if self.path == "/drip":
+            self._drip()
+            return
         self.send_response(int(self.path.rpartition("/")[2]))
         self.send_header("Location", "http://169.254.169.254/")
         self.end_headers()
+
+    def _drip(self) -> None:
+        with suppress(OSError):  # cut off
+            while not self.server.over.wait(0.01):  # type: ignore[attr-defined]
+                self.wfile.write(b" ")
 
     def log_message(self, *args: object) -> None:
         pass
@@ -38,10 +47,11 @@ class _Hook(BaseHTTPRequestHandler):
 @pytest.fixture
 def hook() -> Iterator[HTTPServer]:
     server = HTTPServer(("127.0.0.1", 0), _Hook)
-    server.got = []  # type: ignore[attr-defined]
+    server.got, server.over = [], threading.Event()  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
+    server.over.set()  # type: ignore[attr-defined]
     server.shutdown()
     thread.join()
     server.server_close()
@@ -79,6 +89,8 @@ class TestAnAddress:
             "224.0.0.1",
             "255.255.255.255",
             "fd00:ec2::254",
+            "100.100.100.200",
+            "192.0.0.192",
             "::ffff:169.254.169.254",
             "64:ff9b::a9fe:a9fe",
         ],
@@ -150,6 +162,14 @@ class TestACall:
     def test_that_is_answered_with_an_error_was_not_delivered(self, hook: HTTPServer) -> None:
         with pytest.raises(NotDelivered, match="answered 500"):
             post_json(f"http://127.0.0.1:{hook.server_port}/500", {}, allow_private=True)
+
+    def test_that_is_answered_without_an_end_is_cut_off(
+        self, hook: HTTPServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each byte comes in time, and there are always more of them."""
+        monkeypatch.setattr(post, "LONGEST", 0.2)
+        with pytest.raises(NotDelivered, match="did not answer"):
+            post_json(f"http://127.0.0.1:{hook.server_port}/drip", {}, allow_private=True)
 
     def test_that_nobody_takes_was_not_delivered(self, hook: HTTPServer) -> None:
         port = hook.server_port

@@ -96,6 +96,19 @@ class TestALog:
         logger.warning("%s sent %r", "ada", {"x-api-key": "abcdefgh"})
         assert stream.getvalue() == f"ada sent {{'x-api-key': '{HIDDEN}'}}\n"
 
+    @pytest.mark.parametrize("arguments", [("x-api-key: abcdefgh",), ({"a": 1}, 2), ()])
+    def test_goes_on_where_a_librarys_call_is_wrong(
+        self, written: tuple[logging.Logger, io.StringIO], arguments: tuple[object, ...]
+    ) -> None:
+        logger, stream = written
+        logger.handle(
+            logging.LogRecord(
+                "x", logging.WARNING, __file__, 1, "%d of %d", arguments or (1,), None
+            )
+        )
+        assert "%d of %d" in stream.getvalue()
+        assert "abcdefgh" not in stream.getvalue()
+
     def test_shows_no_secret_of_a_traceback(
         self, written: tuple[logging.Logger, io.StringIO]
     ) -> None:

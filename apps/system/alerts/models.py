@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import models
 from django.db.models import Q
@@ -80,6 +81,11 @@ class Webhook(models.Model):
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def host(self) -> str:
+        """For the audit log: the path of an address is often a secret of its own."""
+        return urlsplit(self.url).netloc
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):

@@ -22,17 +22,17 @@ def change_rule(*, kind: Kind, enabled: bool, threshold: float | None) -> None:
 
 def add_webhook(*, url: str, allow_private: bool) -> Webhook:
     """Have an address told of alerts from now on. Raises BadTarget."""
-    target = target_of(url, allow_private=allow_private)
+    target_of(url, allow_private=allow_private)
     with transaction.atomic():
         webhook = Webhook.objects.create(url=url)
-        record("webhook.add", target.netloc)
+        record("webhook.add", webhook.host)
     return webhook
 
 
 def remove_webhook(*, webhook: Webhook) -> None:
     """Tell it nothing any more."""
     with transaction.atomic():
-        record("webhook.remove", webhook.url)
+        record("webhook.remove", webhook.host)
         webhook.delete()
 
 

@@ -16,6 +16,7 @@ from mlxhub_site.upkeep.backup import STAGING, back_up, backups_dir
 from mlxhub_site.upkeep.contents import Choice
 from mlxhub_site.upkeep.errors import UpkeepRefused
 from mlxhub_site.upkeep.manifest import Manifest
+from mlxhub_site.upkeep.tests.conftest import fill, hub_at
 
 ROOM = 10**9
 
@@ -122,6 +123,13 @@ def test_mlflows_database_is_copied_and_not_read_while_it_is_written(
     format.extract(tmp_path / "b", tmp_path / "new", manifest)
     with closing(sqlite3.connect(tmp_path / "new" / "mlflow" / "mlflow.db")) as copy:
         assert copy.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+
+
+def test_a_folders_name_may_hold_what_means_something_in_an_address(tmp_path: Path) -> None:
+    hub = hub_at(tmp_path / "50% of #1?mode=rw")
+    fill(hub.data_dir)
+    manifest = back_up(hub=hub, to=tmp_path / "a.tar.zst", choice=Choice())
+    assert manifest.migrations == ["models.0001_initial"]
 
 
 def test_a_file_is_not_overwritten(hub: HubSettings, tmp_path: Path) -> None:
