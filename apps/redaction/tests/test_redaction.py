@@ -36,7 +36,7 @@ def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
         ("Cookie: mlxhub_session=abcdef; theme=dark", f"Cookie: {HIDDEN}"),
         ("X-Api-Key: abcdef", f"X-Api-Key: {HIDDEN}"),
         (
-            "at http://ada:secret@host/x",
+            "at http://ada:secret@host/x",  # pragma: allowlist secret
             f"at http://ada:{HIDDEN}@host/x",
         ),  # pragma: allowlist secret
         ("postgres://hub:p@ss@db/hub", f"postgres://hub:{HIDDEN}@ss@db/hub"),

@@ -93,7 +93,14 @@ def test_nobody_there_is_its_own_exit_status() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://hub", "hub:8080", "https://", "https://me:secret@hub", "https://hub/?q"]
+    "url",
+    [
+        "ftp://hub",
+        "hub:8080",
+        "https://",
+        "https://me:secret@hub",  # pragma: allowlist secret
+        "https://hub/?q",
+    ],
 )
 def test_what_is_no_address_is_wrong_use(url: str) -> None:
     result = run("list", "--url", url)
