@@ -34,6 +34,7 @@ _OVERHEAD_BYTES = 1024
 _WITHOUT_EFFECT: dict[str, bool | set[str]] = {
     "op": True,
     "client": True,
+    "ids": True,
     "priority": True,
     "deadline_seconds": True,
     # Speculation never changes a greedy answer, and no seed is drawn from for one.

@@ -198,6 +198,7 @@ DRAFT = DraftSpec(name="draft", path="/draft", digest="other")
 ADAPTER = AdapterSpec(name="a", path="/a", digest="a")
 
 WITHOUT_EFFECT = {
+    "ids": st.dictionaries(st.text(), st.text(), max_size=3),
     "client": st.text(),
     "priority": st.sampled_from(["interactive", "batch"]),
     "deadline_seconds": st.floats(1, 100),
