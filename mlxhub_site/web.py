@@ -141,8 +141,9 @@ def _cut_short() -> int:
     running = answers.unfinished()
     for answer in running:
         answer.stop(interrupted="The hub was stopped before the answer was finished.")
+    deadline = time.monotonic() + CLOSING
     for answer in running:
-        answer.wait(CLOSING)
+        answer.wait(max(0.0, deadline - time.monotonic()))
     return len(running)
 
 

@@ -64,6 +64,8 @@ def _print(console: Console, tallies: dict[str, Tally], found: list[Finding], di
     limits = Table("Figure", "Value", "Limit", "", box=None)
     for finding in found:
         value, limit = (f"{x:.2f} {finding.unit}".rstrip() for x in (finding.value, finding.limit))
+        if finding.error is not None:
+            value += f" ± {finding.error:.2f}"
         limits.add_row(finding.name, value, limit, "ok" if finding.holds else "MISSED")
     limits.add_row("disk: growth", f"{disk:.2f} MiB/min", "none stated", "")
     console.print(limits)

@@ -21,11 +21,6 @@ WARM_UP = 1 / 3
 GROWTH_LIMIT = 1.0
 """MiB a minute that a process may grow."""
 
-DOUBT = 2.0
-"""Standard errors by which a growth has to pass its limit. The engine breathes by a hundred MiB:
-minutes can't tell that from growth, hours can.
-"""
-
 PARTS = 12
 
 DRIFT_LIMIT = 1.5
@@ -45,6 +40,10 @@ class Finding:
     value: float
     limit: float
     unit: str
+    error: float | None = None
+    """Standard error of the value. The engine breathes by a hundred MiB, which minutes can
+    hardly tell from growth; the limit holds all the same.
+    """
 
     @property
     def holds(self) -> bool:
@@ -60,8 +59,8 @@ def findings(tallies: dict[str, Tally], watch: Watch) -> list[Finding]:
     ]
     for name, process in watch.processes.items():
         slope, error = growth(process)
-        limit = GROWTH_LIMIT + DOUBT * error
-        found.append(Finding(f"{name}: growth", slope, limit, "MiB/min"))
+        known = error if math.isfinite(error) else None
+        found.append(Finding(f"{name}: growth", slope, GROWTH_LIMIT, "MiB/min", known))
         for measure, slack in SLACK.items():
             more = _more(getattr(process, measure))
             found.append(Finding(f"{name}: more {measure} at the end", more, slack, ""))

@@ -13,9 +13,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from apps.redaction.text import redacted
 
 NICENESS = 10
 """It gives way to the training that it tells of."""
@@ -114,6 +117,8 @@ class Teller:
             command: Callable[..., Any] = getattr(self._commands, asked.pop("do"))
             answer = {"answer": command(**asked)}
         except Exception as error:  # noqa: BLE001 - whatever mlflow and its stores raise is told
+            # A store's address may hold a password, and libraries put it into their messages.
+            sys.stderr.write(redacted(traceback.format_exc()))
             answer = _failure(error)
         return json.dumps(answer)
 
