@@ -27,11 +27,13 @@ ROWS = 1200
 HELD_OUT = 96
 AT_ONCE = 8
 ENTRY_TOKENS = 40
+LONGEST = 50
+"""Characters of a gloss."""
 TIME_LIMIT = 900.0
 
 SETTINGS = {
-    "iters": 120,
-    "batch_size": 8,
+    "iters": 160,
+    "batch_size": 4,
     "num_layers": 16,
     "learning_rate": 5e-4,
     "mask_prompt": True,
@@ -40,7 +42,14 @@ SETTINGS = {
     "val_batches": 8,
 }
 
-_ENTRY = re.compile(r"^\d{8} \d\d n 01 ([a-z]{3,12}) 0 .*\| ([^;\"]+)")
+_LINE = re.compile(r"^\d{8} (\d\d) n 01 ([a-z]{3,12}) 0 .*\| ([^;\"]+)")
+_FIELDS = (
+    *("act", "animal", "artifact", "attribute", "body", "cognition", "communication", "event"),
+    *("feeling", "food", "group", "location", "motive", "object", "person", "phenomenon", "plant"),
+    *("possession", "process", "quantity", "relation", "shape", "state", "substance", "time"),
+)
+"""What the files of nouns are named after, from number 4 on: lexnames(5WN)."""
+_FIRST_FIELD = 4
 
 
 def gloss_figures() -> Iterator[Figure]:
@@ -69,17 +78,25 @@ def gloss_figures() -> Iterator[Figure]:
 
 
 def _entries() -> list[tuple[str, str]]:
-    """Nouns of one word and the first part of their glosses, in a random order."""
+    """Nouns of one word and the entry of their first sense, in a random order."""
     assert NOUNS.is_file(), "install Debian's wordnet-base"
-    found = (_ENTRY.match(line) for line in NOUNS.read_text(encoding="utf-8").splitlines())
-    glosses = {match[1]: match[2].strip() for match in found if match and len(match[2]) < 80}
-    return random.Random(0).sample(sorted(glosses.items()), HELD_OUT + ROWS)
+    found = map(_LINE.match, NOUNS.read_text(encoding="utf-8").splitlines())
+    entries = {
+        match[2]: _entry(match[2], int(match[1]), match[3].strip())
+        for match in found
+        if match and int(match[1]) >= _FIRST_FIELD and len(match[3]) < LONGEST
+    }
+    return random.Random(0).sample(sorted(entries.items()), HELD_OUT + ROWS)
+
+
+def _entry(word: str, file: int, gloss: str) -> str:
+    return f"**{word}** (noun, {_FIELDS[file - _FIRST_FIELD]}): {gloss.rstrip('.')}."
 
 
 def _import(api: HubApi, hub: HubProcess, entries: list[tuple[str, str]]) -> None:
     """As a dataset, a twentieth of it for validation."""
     file = hub.home / "glosses.jsonl"
-    rows = ({"prompt": word, "completion": f"{word} (noun): {gloss}."} for word, gloss in entries)
+    rows = ({"prompt": word, "completion": entry} for word, entry in entries)
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     split = {"kind": "split", "valid": 0.05}
     for path, body in (("", {"path": str(file)}), ("/glosses/changes", split)):
@@ -92,7 +109,8 @@ def _question(word: str) -> list[dict[str, str]]:
 
 
 def _is_entry(word: str, text: str) -> bool:
-    return re.fullmatch(rf"{word} \(noun\): [^\n]*[^\s.]\.", text) is not None
+    form = rf"\*\*{word}\*\* \(noun, ({'|'.join(_FIELDS)})\): [^\n]*[^\s.]\."
+    return re.fullmatch(form, text) is not None
 
 
 def _share(server: ChatServer, words: list[str]) -> float:
