@@ -15,6 +15,7 @@ from apps.inference.engine import protocol
 from apps.inference.engine.config import EngineConfig
 from apps.inference.engine.embedding.work import EmbeddingWork
 from apps.inference.engine.errors import DeadlineExceeded, ShuttingDown, defect
+from apps.inference.engine.heap import Heap
 from apps.inference.engine.intake import STOPPED, Intake
 from apps.inference.engine.job import Job
 from apps.inference.engine.jobs import Jobs
@@ -82,6 +83,7 @@ class Engine:
             changed=self._renew_snapshot,
         )
         self._texts = TextService(self._intake.put)
+        self._heap = Heap()
         self._steps = 0
         self._last_step_at: float | None = None
         self._generated = 0
@@ -133,6 +135,7 @@ class Engine:
         self.step()
         self._embed()
         self._pool.unload_idle()
+        self._heap.tidy()
         self._show()
 
     @property

@@ -105,12 +105,20 @@ def limit_memory(profile: AcceleratorProfile, ceiling_bytes: int) -> None:
 def release_memory() -> None:
     """Return freed memory to the system; on the thread that uses MLX.
 
-    MLX keeps free buffers for the next use, and on Linux so does the C library, whose
-    heap models lie in on a CPU: a hundred megabytes and more after a small one.
+    MLX keeps free buffers for the next use, and the C library keeps pages of its heap.
     """
     import mlx.core as mx
 
     mx.clear_cache()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Return the free pages within the C library's heap to the system.
+
+    On a CPU models and KV lie in that heap. glibc gives back only what is free at its end,
+    so that a hundred megabytes and more stay between what lives longer.
+    """
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):  # only glibc has it
             ctypes.CDLL(None).malloc_trim(0)
