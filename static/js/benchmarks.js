@@ -2,19 +2,10 @@
 // The table beside it has the same numbers.
 
 /* global uPlot */
+import { colour } from "./colours.js";
+
 const HEIGHT = 220;
 const SERIES = ["--accent", "--ok", "--warn", "--bad", "--control"];
-
-function colour(name) {
-  // Canvas knows no light-dark(): an element that wears the colour tells what it is.
-  const probe = document.createElement("span");
-  probe.hidden = true;
-  probe.style.color = `var(${name})`;
-  document.body.append(probe);
-  const value = getComputedStyle(probe).color;
-  probe.remove();
-  return value;
-}
 
 const DAY = 86400;
 const DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
@@ -26,9 +17,9 @@ function times(plot, ticks) {
 }
 
 function axis(unit) {
-  const grid = { stroke: colour("--hairline"), width: 1 };
+  const grid = { stroke: colour("var(--hairline)"), width: 1 };
   return {
-    stroke: colour("--muted"),
+    stroke: colour("var(--muted)"),
     font: "11px system-ui",
     grid,
     ticks: grid,
@@ -43,7 +34,7 @@ function drawTarget(target) {
     const y = Math.round(plot.valToPos(target, "y", true));
     const { ctx, bbox } = plot;
     ctx.save();
-    ctx.strokeStyle = colour("--fg");
+    ctx.strokeStyle = colour("var(--fg)");
     ctx.lineWidth = devicePixelRatio;
     ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
     ctx.beginPath();
@@ -58,7 +49,7 @@ function draw(place) {
   const { unit, target, servers, data } = JSON.parse(document.getElementById(place.dataset.history).textContent);
   const value = (plot, raw) => (raw == null ? "" : `${raw.toLocaleString("en", { maximumSignificantDigits: 4 })} ${unit}`);
   const series = servers.map((label, at) => {
-    const stroke = colour(SERIES[at % SERIES.length]);
+    const stroke = colour(`var(${SERIES[at % SERIES.length]})`);
     return { label, stroke, width: 2, spanGaps: true, points: { show: true, size: 6, fill: stroke }, value };
   });
   place.replaceChildren();

@@ -2,6 +2,8 @@
 // A band behind a line goes from the lowest to the highest value of each span.
 
 /* global uPlot */
+import { colour } from "./colours.js";
+
 const EVERY = 10000;
 const HEIGHT = 180;
 const SERIES = ["--accent", "--ok", "--warn", "--bad", "--control", "--fg", "--muted"];
@@ -30,17 +32,6 @@ const EDGE = { label: "edge", class: "chart__edge", stroke: "transparent", point
 
 const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
 const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
-
-function colour(name) {
-  // Canvas knows no light-dark(): an element that wears the colour tells what it is.
-  const probe = document.createElement("span");
-  probe.hidden = true;
-  probe.style.color = name;
-  document.body.append(probe);
-  const value = getComputedStyle(probe).color;
-  probe.remove();
-  return value;
-}
 
 /** A series' colour, thinned: over the page, or over nothing where lines lie one over another. */
 function fill(index, over) {

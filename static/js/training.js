@@ -2,7 +2,8 @@
 // run goes on. How they are drawn is in the address, so that a link shows the same.
 
 /* global uPlot */
-import { curveOf, inSeconds, smoothed } from "./training_curves.js";
+import { colour } from "./colours.js";
+import { byteUnit, curveOf, inSeconds, lastOf, smoothed } from "./training_curves.js";
 
 const HEIGHT = 220;
 const LIVE_MS = 2000;
@@ -16,22 +17,29 @@ const CHARTS = {
   learning_rate: { curves: [["learning_rate", ""]] },
   gradient_norm: { curves: [["gradient_norm", ""]], log: true },
   tokens_per_second: { curves: [["tokens_per_second", ""]] },
-  peak_memory: { curves: [["peak_memory", ""]], scale: 1 / 2 ** 30, unit: "GB" },
+  peak_memory: { curves: [["peak_memory", ""]], bytes: true },
 };
 
-function colour(name) {
-  // Canvas knows no light-dark(): an element that wears the colour tells what it is.
-  const probe = document.createElement("span");
-  probe.hidden = true;
-  probe.style.color = `var(${name})`;
-  document.body.append(probe);
-  const value = getComputedStyle(probe).color;
-  probe.remove();
-  return value;
+function figure(value, unit = "", digits = 4) {
+  return value == null ? "" : `${Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits })} ${unit}`.trim();
 }
 
-function figure(value, unit = "") {
-  return value == null ? "" : `${Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 })} ${unit}`.trim();
+/** What an axis says at its ticks, with as many digits as tell them apart. */
+function figures(ticks, unit) {
+  const words = ticks.map((tick) => figure(tick, unit));
+  return new Set(words).size === words.length ? words : ticks.map((tick) => figure(tick, unit, 6));
+}
+
+/** The kind of chart, with the unit that the runs' bytes are readable in. */
+function inUnit(kind, runs) {
+  if (!kind.bytes) return kind;
+  const values = runs.flatMap((run) => kind.curves.flatMap(([name]) => curveOf(run, name)?.high ?? []));
+  return { ...kind, ...byteUnit(values.reduce((most, value) => Math.max(most, value), 0)) };
+}
+
+/** What the legend says of a curve: its value under the pointer, or else its last. */
+function legend(words) {
+  return (plot, raw, series, index) => words(index == null ? lastOf(plot.data[series]) : raw);
 }
 
 function clock(seconds) {
@@ -75,7 +83,7 @@ class Charts {
   }
 
   drawOne(place, runs) {
-    const kind = CHARTS[place.dataset.chart];
+    const kind = inUnit(CHARTS[place.dataset.chart], runs);
     const { series, bands, data } = this.lines(kind, runs);
     this.plots.get(place)?.destroy();
     this.plots.delete(place);
@@ -99,10 +107,10 @@ class Charts {
         // One run has a colour for each curve; several have one each, and the second curve is dashed.
         const several = runs.length > 1;
         const number = several ? at : series.filter((each) => !each.class).length;
-        const stroke = colour(COLOURS[number % COLOURS.length]);
+        const stroke = colour(`var(${COLOURS[number % COLOURS.length]})`);
         const dash = several && kind.curves[0][0] !== name ? [6, 4] : undefined;
         const title = [at || runs.length > 1 ? run.name : "", label].filter(Boolean).join(", ") || "value";
-        const value = (plot, raw) => figure(raw, kind.unit);
+        const value = legend((raw) => figure(raw, kind.unit));
         series.push({ label: title, stroke, dash, width: 2, spanGaps: true, value, points: { show: curve.step.length < 60, size: 5, fill: stroke } });
         const columns = [x, smoothed(curve.mean, smoothing)];
         if (curve.low.some((low, index) => low !== curve.high[index])) {
@@ -119,18 +127,18 @@ class Charts {
 
   options(kind, series, bands, width) {
     const { log, byTime } = this.settings;
-    const grid = { stroke: colour("--hairline"), width: 1 };
-    const axis = { stroke: colour("--muted"), font: "11px system-ui", grid, ticks: grid };
+    const grid = { stroke: colour("var(--hairline)"), width: 1 };
+    const axis = { stroke: colour("var(--muted)"), font: "11px system-ui", grid, ticks: grid };
     const count = (value) => (value == null ? "" : byTime ? clock(value) : value.toLocaleString("en"));
     return {
       width,
       height: HEIGHT,
       scales: { x: { time: false }, y: { distr: log && kind.log ? 3 : 1 } },
-      series: [{ label: byTime ? "Time" : "Step", value: (plot, raw) => count(raw) }, ...series],
+      series: [{ label: byTime ? "Time" : "Step", value: legend(count) }, ...series],
       bands,
       axes: [
         { ...axis, values: (plot, ticks) => ticks.map(count) },
-        { ...axis, size: 72, values: (plot, ticks) => ticks.map((tick) => figure(tick, kind.unit)) },
+        { ...axis, size: 80, values: (plot, ticks) => figures(ticks, kind.unit) },
       ],
     };
   }

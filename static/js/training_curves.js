@@ -22,6 +22,16 @@ export function inSeconds(run, steps) {
   });
 }
 
+/** How bytes are written whose greatest is this: what they are multiplied with, and the unit. */
+export function byteUnit(greatest) {
+  return greatest < 2 ** 30 ? { scale: 1 / 2 ** 20, unit: "MB" } : { scale: 1 / 2 ** 30, unit: "GB" };
+}
+
+/** The last value of a curve whose gaps are null. */
+export function lastOf(values) {
+  return values.findLast((value) => value != null);
+}
+
 /** An exponential moving average without the pull of its first value. */
 export function smoothed(values, weight) {
   if (!weight) return values;

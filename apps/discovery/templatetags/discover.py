@@ -1,4 +1,4 @@
-"""Filters of the Discover pages."""
+"""Filters and tags of the Discover pages."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from django import template
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from apps.discovery.finding import Found
 from apps.discovery.listing import ListedModel, is_repo_id
 from apps.discovery.presentation import SearchAddress
+from apps.discovery.wanted import Wanted
 from apps.models.fit import Fit, Machine, rough_fit
 from apps.models.runtime.memory import Weights
 
@@ -26,6 +28,17 @@ def fit_on(model: ListedModel, machine: Machine) -> Fit | None:
 def further(address: SearchAddress, cursor: str) -> str:
     """The query of the same search from ``cursor`` on."""
     return address.further(cursor)
+
+
+@register.simple_tag
+def sifted(found: Found, wanted: Wanted) -> str:
+    """What was looked at here, where the hub can't search for all that is wanted; else nothing."""
+    if not wanted.sifts:
+        return ""
+    return (
+        "Parameters, size and quantisation are sifted here, by the models' summaries: "
+        f"looked at {found.looked_at:,}, {len(found.models):,} fit."
+    )
 
 
 @register.filter

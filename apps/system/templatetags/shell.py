@@ -12,6 +12,9 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from apps.accounts.roles import Role
+from apps.audit.actors import current_actor
+from apps.observability.ids import current_request_id
 from apps.system.navigation import SECTIONS
 
 register = template.Library()
@@ -35,6 +38,18 @@ def sidebar(context: Context) -> dict[str, Any]:
         "visitor": visitor,
         "csrf_token": context.get("csrf_token"),
     }
+
+
+@register.inclusion_tag("components/request_reference.html", takes_context=True)
+def request_reference(context: Context) -> dict[str, Any]:
+    """The request's id, for whoever reports a failure; to who may read the logs, a link to them.
+
+    Works without a request, as in 500.html: then only the owner at this machine is known.
+    """
+    visitor = context.get("visitor")
+    role = visitor["role"] if visitor else None
+    is_owner = role is Role.OWNER or current_actor().kind == "owner"
+    return {"request_id": current_request_id(), "is_owner": is_owner}
 
 
 @register.simple_tag
