@@ -31,6 +31,9 @@ export CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-c
 PYTHONS := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11
 NODE_TESTS := tests/e2e/node
 
+# Without bytecode each of the hub's processes compiles thousands of modules at every start.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Each takes whole files, in their order: the browser's come last, as conftest.py says why.
 TEST_PROCESSES ?= 2
 

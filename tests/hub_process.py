@@ -19,6 +19,7 @@ import psutil
 
 from apps.inference.client import EngineClient, EngineError
 from apps.inference.engine.protocol import Status
+from tests.prepared_folder import prepare_folder
 
 STARTER = "smollm2-135m-instruct"
 START_SECONDS = 180.0
@@ -126,10 +127,17 @@ class HubProcess:
 
 
 @contextmanager
-def running_hub(settings: Mapping[str, str] | None = None) -> Iterator[HubProcess]:
-    """A hub in an empty folder. The folder's path is short, as a socket's has to be."""
+def running_hub(
+    settings: Mapping[str, str] | None = None, *, prepared: bool = True
+) -> Iterator[HubProcess]:
+    """A hub of its own. The folder's path is short, as a socket's has to be.
+
+    ``prepared``: what its first start would make is there already.
+    """
     with tempfile.TemporaryDirectory(prefix="mlxhub-", ignore_cleanup_errors=True) as folder:
         hub = HubProcess(Path(folder), settings)
+        if prepared:
+            prepare_folder(hub.home, settings or {})
         try:
             hub.start()
             yield hub

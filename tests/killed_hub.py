@@ -21,6 +21,7 @@ from tests.hub_process import HubProcess, until
 from tests.kept_load import PATIENCE, KeptLoad
 from tests.killed_training import KilledTraining
 from tests.killed_verdict import KERNELS, Ledger, left_over, rows_of, unkept, wrong_rows
+from tests.prepared_folder import prepare_folder
 
 PROGRAMS = {
     "web": "mlxhub_site.web",
@@ -63,6 +64,7 @@ def killable_hub() -> Iterator[HubProcess]:
         kernels = Path(tempfile.gettempdir()) / KERNELS
         kernels.mkdir(exist_ok=True)
         (temporary / KERNELS).symlink_to(kernels)
+        prepare_folder(Path(folder), {})
         hub = HubProcess(Path(folder), {"TMPDIR": str(temporary)})
         hub.start()
         try:

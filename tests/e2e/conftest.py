@@ -18,10 +18,19 @@ from tests.hub_process import HubProcess, running_hub
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 
+LONGEST = (
+    "test_kills.py",
+    "test_every_page.py",
+    "test_training.py",
+    "test_training_kills.py",
+    "test_benchmarks.py",
+)
+"""Files that take minutes. Begun last, they would keep one process at work and the other idle."""
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark these tests, and run them last.
+    """Mark these tests, and run them last, the longest of them first.
 
     Playwright keeps an event loop running in the main thread from the first browser
     test on; neither asynchronous tests nor Django's database calls work under it.
@@ -29,7 +38,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/e2e" in item.nodeid:
             item.add_marker(pytest.mark.e2e)
-    items.sort(key=lambda item: "tests/e2e" in item.nodeid)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """Those of one turn stay as they are."""
+    if "tests/e2e" not in item.nodeid:
+        return 0
+    name = item.path.name
+    return 1 + (LONGEST.index(name) if name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")

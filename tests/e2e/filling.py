@@ -53,13 +53,15 @@ def _conversation(base: Any) -> object:
 
     chat = Conversation.objects.create(title=HOSTILE[:80], model=base)
     ask = Message.objects.create(conversation=chat, role="user", content=HOSTILE)
-    Message.objects.create(
+    answer = Message.objects.create(
         conversation=chat,
         parent=ask,
         role="assistant",
+        model_name=base.slug,
         content="# A title\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nprint(1)\n```",
         state=Message.State.COMPLETE,
     )
+    chat.show(answer)
     return chat.pk
 
 
@@ -75,9 +77,11 @@ def _comparison(base: Any, adapter: Any) -> object:
             comparison=comparison, position=position, model=base, adapter=which
         )
         answer = Message.objects.create(
-            conversation=chat, parent=ask, role="assistant", content="Aye.", state="complete"
-        )
+            conversation=chat, parent=ask, role="assistant", content="Aye.", state="complete",
+            model_name=base.slug,
+        )  # fmt: skip
         ColumnAnswer.objects.create(column=column, message=answer)
+    chat.show(answer)
     return comparison.pk
 
 
@@ -89,7 +93,7 @@ def _dataset() -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "numbers.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        job = order_import(path=path, name="Numbers", run_here=True)
+        job = order_import(path=path, name="Numbers")
         running.run(job, stops=threading.Event())
     job.refresh_from_db()
     assert job.state == "done", job.error

@@ -1,15 +1,15 @@
-"""From a search to a chat with what was found, in a real browser against a hub on the loopback."""
+"""From a search to a chat, or to rows, in a real browser against a hub on the loopback."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from apps.discovery.tests.data_catalogue import lines, pairs
 from apps.discovery.tests.hub_search import Catalogue
 from apps.discovery.tests.hub_server import HubServer
 from apps.inference.engine.tests.tiny import write_tiny_model
@@ -18,12 +18,13 @@ from tests.hub_process import HubProcess, running_hub, until
 REPO = "acme/Tiny-Llama-4bit"
 SLUG = "tiny-llama-4bit"
 BYTES_PER_SECOND = 10_000.0
+TIDES = "acme/tides"
 
 
-@pytest.fixture
-def hugging_face(tmp_path: Path) -> Iterator[HubServer]:
-    """A hub that has one model, and takes its time to send it."""
-    folder = write_tiny_model(tmp_path / "model")
+@pytest.fixture(scope="module")
+def hugging_face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    """A hub that has one model and one dataset, and takes its time to send them."""
+    folder = write_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     with HubServer(bytes_per_second=BYTES_PER_SECOND, xet=True) as server:
         Catalogue(server).add(
@@ -35,10 +36,32 @@ def hugging_face(tmp_path: Path) -> Iterator[HubServer]:
             downloads=7,
             likes=1,
         )
+        add_tides(server)
         yield server
 
 
-@pytest.fixture
+def add_tides(server: HubServer) -> None:
+    """Two configurations; the larger one has three files of four rows to train on."""
+    shards = {f"large/train-{at}.jsonl": lines(pairs(4, 4 * at)) for at in range(3)}
+    configs = [
+        {"config_name": "small", "data_files": "small.jsonl"},
+        {
+            "config_name": "large",
+            "data_files": [
+                {"split": "train", "path": "large/train-*"},
+                {"split": "test", "path": "large/test.jsonl"},
+            ],
+        },
+    ]
+    server.add(
+        f"datasets/{TIDES}",
+        {"small.jsonl": lines(pairs(1)), "large/test.jsonl": lines(pairs(4, 90)), **shards},
+        cardData={"configs": configs},
+        downloads=3,
+    )
+
+
+@pytest.fixture(scope="module")
 def own_hub(hugging_face: HubServer) -> Iterator[HubProcess]:
     """A hub without any model, that searches there."""
     settings = {
@@ -84,6 +107,32 @@ def test_a_model_is_found_downloaded_loaded_and_talked_to(page: Page, own_hub: H
     page.get_by_role("textbox", name="Message").fill("Hello")
     page.keyboard.press("Control+Enter")
     expect(page.locator(".turn--assistant").last.locator(".turn__metrics")).to_contain_text("out")
+
+
+def test_the_first_rows_of_a_split_become_a_dataset(
+    page: Page, own_hub: HubProcess, hugging_face: HubServer
+) -> None:
+    page.goto(f"{own_hub.url}/discover/datasets/")
+    page.get_by_role("searchbox").fill("tides")
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.get_by_role("link", name=TIDES).click()
+
+    page.get_by_label("Configuration").select_option("large")
+    page.get_by_role("button", name="Show").first.click()
+    page.get_by_label("test").uncheck()
+    page.get_by_label("First rows of each split").fill("6")
+    page.get_by_label("Name here").fill("First tides")
+    assert_accessible(page)
+    page.get_by_role("button", name="Download and import").click()
+
+    ended = page.get_by_role("status").filter(has_text="Done").filter(has_text="First tides")
+    ended.get_by_role("link", name="First tides").click()
+    expect(page.get_by_text("What is 5?")).to_be_visible()
+    expect(page.get_by_text("What is 6?")).to_have_count(0)
+    expect(page.get_by_text("first 6 rows").first).to_be_visible()
+    assert_accessible(page)
+    brought = [name for name in hugging_face.fetched() if name.startswith("train-")]
+    assert brought == ["train-0.jsonl", "train-1.jsonl"]
 
 
 def is_loaded(hub: HubProcess) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.hub_process import STARTER, until
+from tests.hub_process import STARTER, running_hub, until
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 SYSTEM = "You are a geography teacher. Answer in one short sentence."
@@ -70,17 +70,14 @@ def test_a_second_chat_with_the_same_system_prompt_is_a_hit(hub):
     assert stats(hub)["total_hits"] == before + 1
 
 
-def test_the_first_chat_after_a_sigkill_is_warm(own_hub):
-    ask(own_hub, "What is the capital of France?")
-
-    def on_disk():
-        return stats(own_hub)["disk_entries"] >= 2
-
-    until(on_disk)
-    own_hub.kill()
-    own_hub.start()
-    assert cached(ask(own_hub, "What is the capital of Italy?")) > 8
-    assert stats(own_hub)["total_hits"] == 1
+def test_the_first_start_brings_a_model_and_the_first_chat_after_a_sigkill_is_warm():
+    with running_hub(prepared=False) as hub:
+        ask(hub, "What is the capital of France?")
+        until(lambda: stats(hub)["disk_entries"] >= 2)
+        hub.kill()
+        hub.start()
+        assert cached(ask(hub, "What is the capital of Italy?")) > 8
+        assert stats(hub)["total_hits"] == 1
 
 
 def test_a_warmed_system_prompt_makes_the_first_chat_a_hit(hub):

@@ -10,6 +10,7 @@ from pytest_django.fixtures import Settings
 from apps.discovery import hub
 from apps.discovery.downloads import place, tasks, watching
 from apps.discovery.hub import transfer
+from apps.discovery.snapshot import Snapshot
 from apps.discovery.tests.catalogue import stock
 from apps.discovery.tests.hub_search import Catalogue
 from apps.discovery.tests.hub_server import HubServer
@@ -19,6 +20,11 @@ from apps.inference.tests.conftest import call
 __all__ = ["call"]
 
 REPO = "acme/Tiny-Llama"
+WEIGHTS = "model.safetensors"
+
+
+def ignore(step: hub.Step) -> None:
+    """Progress that nobody watches."""
 
 
 @pytest.fixture
@@ -72,8 +78,28 @@ KEPT = {
 
 
 @pytest.fixture
+def tiny_repo(hub_server: HubServer, tiny_files: dict[str, bytes]) -> dict[str, bytes]:
+    """What ``REPO`` holds on the hub."""
+    hub_server.add(REPO, tiny_files)
+    return tiny_files
+
+
+@pytest.fixture
 def access(hub_server: HubServer) -> hub.Access:
     return hub.Access(endpoint=hub_server.endpoint)
+
+
+@pytest.fixture
+def snapshot(tiny_repo: dict[str, bytes], access: hub.Access) -> Snapshot:
+    return hub.find(REPO, None, access)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a transfer puts its files."""
+    path = tmp_path / "download"
+    path.mkdir()
+    return path
 
 
 @pytest.fixture

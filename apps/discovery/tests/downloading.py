@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
-from apps.discovery.downloads import services
+import pytest
+
+from apps.discovery import hub
+from apps.discovery.downloads import services, tasks, watching
 from apps.discovery.downloads.models import Download
 from apps.discovery.downloads.running import run_download
 from apps.discovery.tests.conftest import REPO
 from apps.jobs.models import JobState
 
 SLUG = "tiny-llama"
+
+WORK_OFF = tasks.work_off_downloads.call_local
+"""What the worker does when it is woken up; the fixture ``woken`` has it only noted."""
 
 
 def order(repo_id: str = REPO, **options: str) -> Download:
@@ -34,3 +41,16 @@ def pull(repo_id: str = REPO, **options: str) -> Download:
 def visible(folder: Path) -> set[str]:
     """What lies in the models folder, locks left out: those stay."""
     return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, share: float, end: BaseException) -> None:
+    """Raise ``end`` once so much of the next transfer is here."""
+    real = watching.Watch.on_step
+
+    def on_step(self: Any, step: hub.Step) -> None:
+        real(self, step)
+        if step.done > share * self._total:
+            monkeypatch.setattr(watching.Watch, "on_step", real)
+            raise end
+
+    monkeypatch.setattr(watching.Watch, "on_step", on_step)

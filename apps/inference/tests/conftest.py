@@ -16,6 +16,7 @@ from django.core.asgi import get_asgi_application
 from django.test import AsyncClient
 
 from apps.inference.api.lifetime import RequestLifetimes
+from apps.inference.models import WarmPrompt
 from apps.models.models import Adapter, LocalModel
 from tests.fake_engine import FakeEngine
 from tests.registry import make_model
@@ -147,3 +148,13 @@ def served(uncollected_static_files: None) -> Iterator[Hub]:
 def hub(served: Hub, transactional_db: None, fake_engine: FakeEngine) -> Hub:
     """A serving hub over the fake engine. It sees rows, because they are committed."""
     return served
+
+
+@pytest.fixture
+def brief(tiny: LocalModel) -> WarmPrompt:
+    return WarmPrompt.objects.create(name="brief", model=tiny, system_prompt="Be brief.")
+
+
+@pytest.fixture
+def kind(tiny: LocalModel) -> WarmPrompt:
+    return WarmPrompt.objects.create(name="kind", model=tiny, system_prompt="Be kind.")

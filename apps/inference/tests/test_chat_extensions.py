@@ -20,8 +20,8 @@ from apps.inference.engine.protocol import (
     TopToken,
     Usage,
 )
+from apps.inference.tests.chatting import ask
 from apps.inference.tests.conftest import Answer, Caller
-from apps.inference.tests.test_chat_completions import ask
 from apps.models.models import Adapter, LocalModel
 from tests.fake_engine import FakeEngine, Hang, failure, reply
 

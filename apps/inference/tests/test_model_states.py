@@ -11,7 +11,7 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
-from apps.inference import loads, views
+from apps.inference import loads, residency, views
 from apps.inference.engine.protocol import Loading, LoadModel, UnloadModel
 from apps.inference.loads import ModelLoads
 from apps.inference.services import spec_for
@@ -25,7 +25,8 @@ HTMX = {"HX-Request": "true"}
 def own_loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelLoads]:
     """Loads of this test alone, over by its end."""
     own = ModelLoads()
-    monkeypatch.setattr(views, "model_loads", own)
+    for module in (views, residency):
+        monkeypatch.setattr(module, "model_loads", own)
     yield own
     for load in list(own._loads.values()):
         own.cancel(load.spec.digest)

@@ -114,6 +114,8 @@ def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
 
     assert raised.value.code == "model_not_found"
     assert raised.value.param == "model"
+    body: Any = raised.value.body
+    assert raised.value.request_id == body["request_id"] != ""
 
 
 def test_a_value_out_of_range_is_a_bad_request(client: openai.OpenAI) -> None:
@@ -127,8 +129,11 @@ def test_an_error_in_mid_stream_is_raised(client: openai.OpenAI, fake_engine: Fa
     fake_engine.once(Generate, *reply("Par", HangUp()))
     stream = client.chat.completions.create(model="tiny", messages=QUESTION, stream=True)
 
-    with pytest.raises(openai.APIError, match="The engine stopped"):
+    with pytest.raises(openai.APIError, match="The engine stopped") as raised:
         list(stream)
+
+    body: Any = raised.value.body
+    assert body["request_id"] == stream.response.headers["x-request-id"]
 
 
 def test_a_timeout_ends_the_work(client: openai.OpenAI, fake_engine: FakeEngine) -> None:

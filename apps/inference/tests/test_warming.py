@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.test import Client
-from django.urls import reverse
-from django.utils import timezone
 from huey.exceptions import RetryTask
 
 from apps.inference import tasks, warming
-from apps.inference.client import EngineError, EngineUnavailable
+from apps.inference.client import EngineError
 from apps.inference.engine.protocol import AdapterSpec, Prefill, Prompt, Warm
 from apps.inference.models import WarmPrompt
 from apps.inference.services import NamedModel
-from apps.inference.tests.conftest import Caller
+from apps.inference.tests.warm_prompts import states, warmed
 from apps.models.models import Adapter, LocalModel
-from tests.fake_engine import PATIENCE, FakeEngine, HangUp, failure
+from tests.fake_engine import FakeEngine, failure
 
 State = WarmPrompt.State
-
-
-@pytest.fixture
-def brief(tiny: LocalModel) -> WarmPrompt:
-    return WarmPrompt.objects.create(name="brief", model=tiny, system_prompt="Be brief.")
-
-
-@pytest.fixture
-def kind(tiny: LocalModel) -> WarmPrompt:
-    return WarmPrompt.objects.create(name="kind", model=tiny, system_prompt="Be kind.")
-
-
-def states() -> dict[str, str]:
-    return dict(WarmPrompt.objects.values_list("name", "state"))
-
-
-def warmed(engine: FakeEngine) -> list[str]:
-    """The system prompts that the engine was asked to warm, in their order."""
-    return [call.request.system_prompt for call in engine.calls_of(Warm)]
-
 
 # --- one prompt -------------------------------------------------------------------
 
@@ -213,193 +188,3 @@ def test_nothing_to_warm_is_no_task(
         assert tasks.queue_warming(prompts=WarmPrompt.objects.all()) == 0
 
     assert queued == []
-
-
-# --- after a load ------------------------------------------------------------------
-
-
-def load(engine: FakeEngine, model: LocalModel, at: datetime) -> None:
-    """Somebody loads the model."""
-    loaded = engine._load(NamedModel(model).spec)
-    engine.loaded[model.digest] = loaded.model_copy(update={"loaded_at": at.timestamp()})
-
-
-def test_a_model_that_was_loaded_gets_its_prompts_warm(
-    fake_engine: FakeEngine, brief: WarmPrompt, qwen: LocalModel
-) -> None:
-    WarmPrompt.objects.create(name="other", model=qwen, system_prompt="other")
-    WarmPrompt.objects.create(name="off", model=brief.model, system_prompt="off", enabled=False)
-    load(fake_engine, brief.model, timezone.now())
-
-    assert warming.warm_after_loads() == 1
-
-    assert warmed(fake_engine) == ["Be brief."]
-
-
-def test_a_load_warms_its_prompts_once(fake_engine: FakeEngine, brief: WarmPrompt) -> None:
-    load(fake_engine, brief.model, timezone.now())
-
-    assert [warming.warm_after_loads() for _ in range(3)] == [1, 0, 0]
-
-
-def test_a_prompt_that_fails_is_not_tried_until_the_next_load(
-    fake_engine: FakeEngine, brief: WarmPrompt
-) -> None:
-    fake_engine.always(Warm, failure("context_length_exceeded", "Too long."))
-    load(fake_engine, brief.model, timezone.now())
-    assert [warming.warm_after_loads() for _ in range(2)] == [1, 0]
-
-    load(fake_engine, brief.model, timezone.now() + timedelta(seconds=1))
-
-    assert warming.warm_after_loads() == 1
-
-
-def test_a_model_that_nobody_loaded_stays_unloaded(
-    fake_engine: FakeEngine, brief: WarmPrompt
-) -> None:
-    assert warming.warm_after_loads() == 0
-    assert warmed(fake_engine) == []
-
-
-def test_what_loaded_the_model_to_warm_it_is_not_repeated(
-    fake_engine: FakeEngine, brief: WarmPrompt
-) -> None:
-    load(fake_engine, brief.model, datetime.now(UTC))
-    warming.warm_prompt(prompt=brief)
-
-    assert warming.warm_after_loads() == 0
-
-
-def test_what_is_being_warmed_is_left_alone(fake_engine: FakeEngine, brief: WarmPrompt) -> None:
-    load(fake_engine, brief.model, timezone.now())
-    brief.warming_began()
-
-    assert warming.warm_after_loads() == 0
-
-
-def test_an_engine_that_dies_meanwhile_is_not_asked_for_the_others(
-    fake_engine: FakeEngine, brief: WarmPrompt, kind: WarmPrompt
-) -> None:
-    fake_engine.once(Warm, HangUp())
-    load(fake_engine, brief.model, timezone.now())
-
-    with pytest.raises(EngineUnavailable):
-        warming.warm_after_loads()
-
-    assert states() == {"brief": "failed", "kind": "idle"}
-
-
-@pytest.fixture
-def stop() -> Iterator[threading.Event]:
-    stop = threading.Event()
-    yield stop
-    stop.set()
-
-
-@pytest.mark.parametrize("trouble", [EngineUnavailable("down"), ValueError("a bug"), None])
-def test_the_worker_keeps_looking_whatever_happens(
-    stop: threading.Event, monkeypatch: pytest.MonkeyPatch, trouble: Exception | None
-) -> None:
-    looks = threading.Semaphore(0)
-
-    def look() -> None:
-        looks.release()
-        if trouble is not None:
-            raise trouble
-
-    monkeypatch.setattr(tasks, "LOADS_INTERVAL", 0.001)
-    monkeypatch.setattr(tasks, "warm_after_loads", look)
-    thread = threading.Thread(target=tasks.keep_warming_after_loads, args=(stop,))
-
-    thread.start()
-    assert looks.acquire(timeout=PATIENCE)
-    assert looks.acquire(timeout=PATIENCE)
-    stop.set()
-    thread.join(PATIENCE)
-
-    assert not thread.is_alive()
-
-
-# --- the admin ----------------------------------------------------------------------
-
-PROMPTS = reverse("admin:inference_warmprompt_changelist")
-
-
-def test_the_list_is_read_anew_while_a_prompt_is_being_warmed(
-    admin_client: Client, brief: WarmPrompt
-) -> None:
-    assert "Refresh" not in admin_client.get(PROMPTS).headers
-
-    brief.warming_began()
-    brief.warming_is_at(500, 2_000)
-    page = admin_client.get(PROMPTS)
-
-    assert "Refresh" in page.headers
-    assert "warming 500 of 2,000 tokens" in page.content.decode()
-
-
-def test_a_changed_prompt_is_no_longer_warm(
-    admin_client: Client, fake_engine: FakeEngine, brief: WarmPrompt
-) -> None:
-    warming.warm_prompt(prompt=brief)
-    form = {"name": "brief", "model": brief.model.pk, "system_prompt": "Be short.", "pinned": "on"}
-
-    admin_client.post(reverse("admin:inference_warmprompt_change", args=[brief.pk]), form)
-
-    brief.refresh_from_db()
-    assert (brief.system_prompt, brief.state, brief.tried_at) == ("Be short.", State.IDLE, None)
-
-
-# --- the API -------------------------------------------------------------------------
-
-URL = "/admin/cache/warm-prompts"
-
-
-def test_the_prompts_are_listed_with_their_progress(
-    call: Caller, brief: WarmPrompt, pirate: Adapter
-) -> None:
-    WarmPrompt.objects.filter(pk=brief.pk).update(adapter=pirate)
-    brief.warming_began()
-    brief.warming_is_at(500, 2_000)
-
-    assert call("GET", URL).json == {
-        "prompts": [
-            {
-                "name": "brief",
-                "target": "tiny:pirate",
-                "state": "warming",
-                "tokens_done": 500,
-                "tokens_total": 2000,
-                "enabled": True,
-                "pinned": True,
-                "last_warmed_at": None,
-                "last_error": "",
-            }
-        ]
-    }
-
-
-def test_named_prompts_wait_for_the_worker(
-    call: Caller, brief: WarmPrompt, kind: WarmPrompt
-) -> None:
-    answer = call("POST", f"{URL}/warm", {"names": ["kind"]})
-
-    assert answer.status == 202
-    assert [(row["name"], row["state"]) for row in answer.json["prompts"]] == [("kind", "waiting")]
-    assert states() == {"brief": "idle", "kind": "waiting"}
-
-
-def test_an_unknown_prompt_is_not_found(call: Caller, brief: WarmPrompt) -> None:
-    answer = call("POST", f"{URL}/warm", {"names": ["brief", "gone"]})
-
-    assert answer.status == 404
-    assert answer.error["code"] == "warm_prompt_not_found"
-    assert answer.error["message"] == "There is no warm prompt 'gone'. There are: brief."
-    assert states() == {"brief": "idle"}
-
-
-@pytest.mark.parametrize(("body", "param"), [({"names": []}, "names"), ({"name": "brief"}, "name")])
-def test_a_wrong_field_is_named(call: Caller, db: None, body: Any, param: str) -> None:
-    answer = call("POST", f"{URL}/warm", body)
-
-    assert (answer.status, answer.error["param"]) == (400, param)

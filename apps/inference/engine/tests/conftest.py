@@ -56,5 +56,24 @@ def engine(profile, tmp_path):
 
 
 @pytest.fixture
+def open_cache(tmp_path):
+    """Opens prompt caches on one folder; all are closed at the end."""
+    from apps.inference.engine.config import PromptCacheConfig
+    from apps.inference.engine.prompt_cache.cache import PromptCache
+
+    opened = []
+
+    def make(**options):
+        options = {"max_entries": 10, "min_free_disk_bytes": 0, **options}
+        cache = PromptCache(PromptCacheConfig(directory=tmp_path / "cache", **options))
+        opened.append(cache)
+        return cache
+
+    yield make
+    for cache in opened:
+        cache.close()
+
+
+@pytest.fixture
 def profile():
     return PROFILE

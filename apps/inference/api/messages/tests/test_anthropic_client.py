@@ -137,8 +137,16 @@ def test_the_engines_errors_are_typed(
 
 
 def test_an_unknown_model_is_not_found(client: anthropic.Anthropic) -> None:
-    with pytest.raises(anthropic.NotFoundError, match="mlx-hub pull other"):
+    with pytest.raises(anthropic.NotFoundError, match="mlx-hub pull other") as raised:
         client.messages.create(**ASKED | {"model": "other"})
+
+    body: Any = raised.value.body
+    assert raised.value.request_id == body["request_id"] != ""
+
+
+def test_an_answer_tells_its_request(client: anthropic.Anthropic) -> None:
+    message = client.messages.create(**ASKED, extra_headers={"X-Request-ID": "trace-8"})
+    assert message._request_id == "trace-8"
 
 
 def test_a_key_that_is_not_good_is_an_authentication_error(hub: Hub, tiny: LocalModel) -> None:
@@ -158,8 +166,11 @@ def test_an_error_in_mid_stream_is_raised(
     fake_engine.once(Generate, *reply("Par", HangUp()))
     stream = client.messages.create(**ASKED, stream=True)
 
-    with pytest.raises(anthropic.APIError, match="The engine stopped"):
+    with pytest.raises(anthropic.APIError, match="The engine stopped") as raised:
         list(stream)
+
+    body: Any = raised.value.body
+    assert body["request_id"] == stream.response.headers["request-id"]
 
 
 def test_it_waits_and_tries_again_where_it_is_told_to(
