@@ -113,6 +113,12 @@ def _pages() -> Iterator[Figure]:
     from django.test import Client
 
     client = Client(headers={"host": "127.0.0.1"})
+    client.get("/healthz/ready")  # as whatever starts a hub asks, before it has users
+    begun = time.perf_counter()
+    assert client.get(ASKED["first page"]).status_code == 200
+    yield Figure(
+        "first page, asked first", time.perf_counter() - begun, PAGE_LIMIT, "s", at_most=1.0
+    )
     for name, url in ASKED.items():
         client.get(url)
         begun = time.perf_counter()

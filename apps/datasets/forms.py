@@ -11,6 +11,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
+from apps.datasets.change_schemas import MAX_SEED
 from apps.datasets.formats.checks import DESCRIPTIONS, Problem
 from apps.datasets.formats.conditions import Condition
 from apps.datasets.formats.errors import BadMapping
@@ -18,11 +19,10 @@ from apps.datasets.formats.languages import CODE
 from apps.datasets.formats.personal import EVERY, LABELS, Personal
 from apps.datasets.formats.reading.source import SUFFIXES
 from apps.datasets.models import Dataset
+from apps.datasets.orders import DEFAULT_LIMIT
 from apps.models.models import LocalModel
 
 PASTED_CHARACTERS = 5_000_000
-MAX_SEED = 2**31 - 1
-DEFAULT_LIMIT = 2048
 MAX_SELECTED = 1_000
 """Rows that one form may name; a table shows 50."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,9 +14,8 @@ from apps.datasets.authors import author_of
 from apps.datasets.errors import DatasetError
 from apps.datasets.formats.reading.source import SUFFIXES
 from apps.datasets.forms import ImportForm, PasteForm, UploadForm
-from apps.datasets.models import DatasetJob
 from apps.uploads import pieces
-from apps.uploads.pieces import UploadRefused, WrongPlace
+from apps.uploads.pieces import UploadRefused
 
 _ACCEPTED = ",".join((*SUFFIXES, ".gz", ".zst"))
 
@@ -51,7 +48,7 @@ def paste(request: HttpRequest) -> HttpResponse:
         values = form.cleaned_data
         try:
             path = uploads.pasted(values["text"], values["format"])
-            job = _ordered(path, values["paste_name"], author_of(request))
+            job = uploads.order(path, values["paste_name"], by=author_of(request))
         except UploadRefused as error:
             form.add_error("text", str(error))
         except DatasetError as error:
@@ -79,21 +76,15 @@ def begin_upload(request: HttpRequest) -> JsonResponse:
 def upload_piece(request: HttpRequest, token: str) -> JsonResponse:
     """Takes the piece at ``?offset=``; the last one queues the import.
 
-    The answer names the offset that is wanted next, also where a browser lost an answer: the
-    import is ordered once, by whichever request first finds the file whole.
+    The answer names the offset that is wanted next, also where a browser lost an answer.
     """
     try:
         upload = uploads.PLACE.resume(token)
-        job = services.import_of(upload.path)
-        if job is None:
-            with suppress(WrongPlace):  # the browser learns where the file ends
-                uploads.PLACE.append(upload, *pieces.piece_of(request))
-            if upload.is_whole:
-                job = _ordered(upload.path, uploads.dataset_name(upload), author_of(request))
-        if job is not None:
-            return JsonResponse({"received": upload.size, "done": job.dataset.get_absolute_url()})
+        job = uploads.take(upload, *pieces.piece_of(request), by=author_of(request))
     except (UploadRefused, DatasetError) as error:
         return _refusal(str(error))
+    if job is not None:
+        return JsonResponse({"received": upload.size, "done": job.dataset.get_absolute_url()})
     return JsonResponse({"received": upload.received})
 
 
@@ -106,15 +97,6 @@ def _page(
         "accepted": _ACCEPTED,
     }
     return render(request, "data/import.html", context)
-
-
-def _ordered(path: Path, name: str, by: str) -> DatasetJob:
-    """A queued import of a file of the hub's own. Raises DatasetError; then the file is gone."""
-    try:
-        return services.order_import(path=path, name=name, uploaded=True, by=by)
-    except DatasetError:
-        pieces.drop(path)
-        raise
 
 
 def _refusal(why: str) -> JsonResponse:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.datasets.errors import BadDataOrder
+from apps.datasets.formats.first_rows import FirstRows
 from apps.datasets.formats.kinds import SAMPLED, UNKNOWN, Kind, recognise
 from apps.datasets.formats.limits import MAX_COLUMNS
 from apps.datasets.formats.mapping import Mapping
@@ -90,7 +91,7 @@ def _said(job: DatasetJob, columns: DatasetVersion) -> str:
 def _write_records(
     job: DatasetJob, path: Path, folder: Path, tally: _Tally, report: Report
 ) -> tuple[Written, Kind]:
-    reads = tally.counted(read_source(path))
+    reads = tally.counted(_wanted(job, read_source(path)))
     first = list(islice((read for read in reads if isinstance(read, Record)), SAMPLED))
     kind = _kind_of(job, first)
     splits = job.plan.get("splits") or splits_of_files(names_in(path))
@@ -103,6 +104,12 @@ def _write_records(
         if not tally.records:
             raise BadDataOrder(f"No row could be read. {tally.in_words()} Choose another file.")
         return writer.close(), kind
+
+
+def _wanted(job: DatasetJob, reads: Iterator[Read]) -> Iterator[Read]:
+    """All of it, or as many rows as were ordered."""
+    first = job.plan.get("first")
+    return FirstRows.of_json(first).of(reads) if first else reads
 
 
 def _kind_of(job: DatasetJob, first: list[Record]) -> Kind:

@@ -17,7 +17,10 @@ from apps.models.models import validate_slug
 
 
 class DatasetQuerySet(models.QuerySet["Dataset"]):
+    """Datasets, read with the version that each stands for."""
+
     def newest_first(self) -> DatasetQuerySet:
+        """All of them, as pages and the API list them."""
         return self.select_related("head").order_by("-pk")
 
     def named(self, slug: str) -> Dataset:
@@ -129,7 +132,10 @@ class DatasetVersion(models.Model):
 
 
 class DatasetJobQuerySet(JobQuerySet["DatasetJob"]):
+    """Jobs on datasets."""
+
     def of(self, dataset: Dataset) -> DatasetJobQuerySet:
+        """Those on one dataset, the newest first."""
         return self.filter(dataset=dataset).select_related("result").order_by("-pk")
 
 
@@ -169,6 +175,11 @@ class DatasetJob(Job):
         help_text="The version that it made.",
     )
     ordered_by = models.CharField(max_length=150, blank=True)
+    upload = models.CharField(
+        max_length=1000,
+        blank=True,
+        help_text="The hub's own file that an import reads: no other import is ordered for it.",
+    )
     figures: models.JSONField[Any, Any] = models.JSONField(
         default=dict, encoder=DjangoJSONEncoder, help_text="What it found."
     )
@@ -177,6 +188,11 @@ class DatasetJob(Job):
 
     class Meta:
         ordering = ("-pk",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("upload",), condition=~models.Q(upload=""), name="one_import_an_upload"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of {self.dataset_id}"

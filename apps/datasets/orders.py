@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from apps.datasets.errors import DatasetNotFound
-from apps.datasets.models import Dataset
-from apps.datasets.schemas import (
+from apps.datasets.change_schemas import (
     DropOrder,
     EditOrder,
     LanguagesOrder,
@@ -17,8 +15,10 @@ from apps.datasets.schemas import (
     NearOrder,
     SampleOrder,
     SplitOrder,
-    Strict,
 )
+from apps.datasets.errors import DatasetNotFound
+from apps.datasets.models import Dataset
+from apps.datasets.schemas import Strict
 from apps.models.models import LocalModel
 
 Slug = Annotated[str, StringConstraints(min_length=1, max_length=120)]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from apps.datasets import editing, examining
 from apps.datasets.errors import DatasetError
 from apps.datasets.formats.errors import FormatError
 from apps.datasets.importing import import_source
 from apps.datasets.models import DatasetJob, DatasetVersion
-from apps.jobs.conduct import Report, conduct
+from apps.jobs.conduct import Progress, Report, conduct
 from apps.jobs.models import JobState
 
-Progress = Callable[[str, float], None]
 Work = Callable[[DatasetJob, Report], DatasetVersion | None]
 
 _Kind = DatasetJob.Kind
@@ -39,17 +37,13 @@ def run(
     *,
     stops: threading.Event,
     stopped_as: JobState = JobState.QUEUED,
-    on_progress: Progress = lambda doing, fraction: None,
+    on_progress: Progress | None = None,
 ) -> None:
     """Run a queued job until it ends or ``stops`` is set; then it starts anew later."""
 
     def work(report: Report) -> None:
-        def tell(doing: str, fraction: float, **fields: Any) -> None:
-            on_progress(doing, fraction)
-            report(doing, fraction, **fields)
-
         if not _is_done(job):
-            job.result = WORKS[job.kind](job, tell)
+            job.result = WORKS[job.kind](job, report)
         job.save(update_fields=["result", "figures"])
 
     conduct(
@@ -58,6 +52,7 @@ def run(
         expected=(DatasetError, FormatError, OSError),
         worker_stops=stops,
         stopped_as=stopped_as,
+        on_progress=on_progress,
     )
 
 

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from apps.datasets import landing
 from apps.datasets.errors import BadDataOrder, Busy, InUse, SourceNotFound
 from apps.datasets.formats.checks import ERRORS
+from apps.datasets.formats.first_rows import FirstRows
 from apps.datasets.formats.mapping import Mapping
 from apps.datasets.formats.store.reading import Wanted
 from apps.datasets.models import Dataset, DatasetJob, DatasetVersion
@@ -48,39 +49,49 @@ def order_import(
     mapping: Mapping | None = None,
     origin: dict[str, Any] | None = None,
     splits: dict[str, str] | None = None,
+    first: FirstRows | None = None,
     by: str = OWNER,
-    run_here: bool = False,
 ) -> DatasetJob:
     """Have the worker read a source into a new dataset. Raises BadDataOrder.
 
-    ``uploaded``: the file is the hub's own copy, which goes once the job is over.
+    ``uploaded``: the file is the hub's own copy, which goes once the job is over. However often
+    it is ordered, also at the same instant, there is one import of it, and that one is returned.
     ``mapping``: what makes rows of the records, where that need not be recognised.
     ``origin``: where they come from, for people under "label"; kept with the version.
     ``splits``: train, valid or test for each file of a folder, by its name there.
+    ``first``: where only so many rows are wanted.
     ``by``: whose name its versions bear.
-    ``run_here``: the caller runs the job itself, and no worker is to be faster.
     """
     path = path.absolute()
     if not os.path.exists(path):  # noqa: PTH110 - also of names that no file can have
+        if uploaded and (ordered := import_of(path)) is not None:
+            return ordered
         raise SourceNotFound(f"There is no file or folder {path}. Check the path.")
     origin = origin or {"label": str(path) if not uploaded else name}
-    with transaction.atomic():
-        dataset = create_dataset(name=name or path.stem, source=origin["label"])
-        plan = {
-            "path": str(path),
-            "label": path.name if not uploaded else origin["label"],
-            "uploaded": uploaded,
-            "origin": origin,
-            "splits": splits or {},
-            "mapping": mapping.as_json() if mapping else None,
-        }
-        return _order(DatasetJob.Kind.IMPORT, dataset, None, plan, by=by, run_here=run_here)
+    plan = {
+        "path": str(path),
+        "label": path.name if not uploaded else origin["label"],
+        "uploaded": uploaded,
+        "origin": origin,
+        "splits": splits or {},
+        "mapping": mapping.as_json() if mapping else None,
+        "first": first.as_json() if first else None,
+    }
+    try:
+        with transaction.atomic():
+            dataset = create_dataset(name=name or path.stem, source=origin["label"])
+            upload = str(path) if uploaded else ""
+            return _order(DatasetJob.Kind.IMPORT, dataset, None, plan, by=by, upload=upload)
+    except IntegrityError:
+        # Another request ordered the import of this very file a moment ago.
+        if uploaded and (ordered := import_of(path)) is not None:
+            return ordered
+        raise
 
 
 def import_of(path: Path) -> DatasetJob | None:
     """The import that an uploaded file was ordered for, whether or not the file is still there."""
-    jobs = DatasetJob.objects.filter(kind=DatasetJob.Kind.IMPORT, plan__path=str(path))
-    return jobs.select_related("dataset").first()
+    return DatasetJob.objects.filter(upload=str(path)).select_related("dataset").first()
 
 
 def order(
@@ -89,9 +100,8 @@ def order(
     kind: str,
     plan: dict[str, Any],
     by: str = OWNER,
-    run_here: bool = False,
 ) -> DatasetJob:
-    """Have the worker do something with a version; ``by`` and ``run_here`` as of an import.
+    """Have the worker do something with a version; ``by`` as of an import.
 
     Raises Busy, BadDataOrder, BadMapping.
     """
@@ -100,7 +110,7 @@ def order(
     with transaction.atomic():
         if kind not in _EXAMINATIONS:
             _require_idle(version.dataset)
-        return _order(kind, version.dataset, version, plan, by=by, run_here=run_here)
+        return _order(kind, version.dataset, version, plan, by=by)
 
 
 def restore(*, version: DatasetVersion) -> None:
@@ -155,15 +165,14 @@ def _order(
     plan: dict[str, Any],
     *,
     by: str,
-    run_here: bool,
+    upload: str = "",
 ) -> DatasetJob:
     from apps.datasets.tasks import run_dataset_job  # the task imports the work it does
 
     job = DatasetJob.objects.create(
-        kind=kind, dataset=dataset, base=base, plan=plan, ordered_by=by[:150]
+        kind=kind, dataset=dataset, base=base, plan=plan, ordered_by=by[:150], upload=upload
     )
-    if not run_here:
-        transaction.on_commit(lambda: run_dataset_job(job.pk))
+    transaction.on_commit(lambda: run_dataset_job(job.pk))
     return job
 
 

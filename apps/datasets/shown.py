@@ -102,6 +102,7 @@ def problem_counts(version: DatasetVersion) -> list[Count]:
 
 
 def personal_counts(version: DatasetVersion) -> list[Count]:
+    """The kinds of personal data that rows of this version have."""
     counts = version.facts["personal"]
     return [
         Count(str(bit.name), label, "", counts[bit.name])

@@ -161,8 +161,8 @@ def piece_of(request: HttpRequest) -> tuple[int, bytes]:
     offset, length = request.GET.get("offset", ""), request.headers.get("Content-Length", "")
     if not (_is_number(offset) and _is_number(length) and int(length) <= CHUNK_BYTES):
         raise UploadRefused(
-            "The browser sent a piece that can't be taken. Reload the page, then choose the file "
-            "again."
+            "This piece can't be taken: it has to say its length, at most 8 MB, and its place. "
+            "Choose the file again."
         )
     return int(offset), request.body
 

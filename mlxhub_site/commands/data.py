@@ -1,68 +1,33 @@
-"""`mlx-hub data …`: datasets in the terminal.
-
-It is the same job as on the page, run by this process: Ctrl-C cancels it. Django is set
-up by the time a command runs, and not before.
-"""
+"""`mlx-hub data …`: datasets in the terminal, of this machine's hub or another one."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from mlxhub_site.commands.data_jobs import carry_out, change, refusals, version_of
+from mlxhub_site.commands.data_export import export
+from mlxhub_site.commands.data_jobs import (
+    Name,
+    Number,
+    address,
+    change,
+    examined,
+    version_of,
+)
 from mlxhub_site.commands.data_rows import drop, languages, map_columns, mask
-from mlxhub_site.commands.data_sources import fetched, from_chats, merge, sample
-from mlxhub_site.commands.hub.options import for_any_hub, here_only, hub
+from mlxhub_site.commands.data_sources import from_chats, import_data, merge
+from mlxhub_site.commands.hub.client import HubClient
+from mlxhub_site.commands.hub.options import for_any_hub, hub
 from mlxhub_site.commands.output import console, print_json, text
-
-if TYPE_CHECKING:
-    from apps.datasets.exporting import Format
 
 commands = typer.Typer(no_args_is_help=True, help="Make datasets of files, check and split them.")
 
-Name = Annotated[str, typer.Argument(metavar="DATASET", help="As `mlx-hub data list` has it.")]
-Number = Annotated[
-    int | None, typer.Option("--version", min=1, help="Default: the present version.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1)]
 
-here = here_only("it reads and writes files there.")
-
-
-@commands.command("import")
-@here
-def import_data(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A file, a ZIP, a folder of files, or a dataset on Hugging Face as "
-            "hf:OWNER/NAME[:CONFIG][/SPLIT]."
-        ),
-    ],
-    name: Annotated[str, typer.Option(help="What to call it; default: as the file.")] = "",
-    revision: Annotated[
-        str, typer.Option(help="Of a dataset on Hugging Face; default: newest.")
-    ] = "",
-) -> None:
-    """Read a source into a new dataset."""
-    from apps.datasets import services
-
-    if source.startswith("hf:"):
-        job = fetched(source, name=name, revision=revision)
-    else:
-        path = Path(source).expanduser()
-        with refusals():
-            job = services.order_import(path=path, name=name, run_here=True)
-    carry_out(job)
-    version = job.dataset.version(None)
-    typer.echo(f"{job.dataset.slug}: {version.rows:,} rows. {version.change}.")
-    for fault, count in job.dataset.version(1).facts["unreadable"].items():
-        typer.echo(f"Not imported: {count:,} of {fault.replace('_', ' ')}.", err=True)
+commands.command("import")(import_data)
 
 
 @commands.command("list")
@@ -89,92 +54,107 @@ def list_data(as_json: AsJson = False) -> None:
 
 
 @commands.command()
-@here
+@for_any_hub
 def check(
     name: Name,
     number: Number = None,
     near: Annotated[bool, typer.Option("--near", help="Look for near duplicates too.")] = False,
 ) -> None:
     """Tell what is wrong with the rows. Exit status 1 where some can't be learnt from."""
-    from apps.datasets import services
-    from apps.datasets.shown import personal_counts, problem_counts
-
-    version = version_of(name, number)
-    if near:
-        with refusals():
-            job = services.order(version=version, kind="near", plan={}, run_here=True)
-        carry_out(job)
-    table = Table("Problem", "Rows", "", box=None)
-    table.columns[1].justify = "right"
-    for each in (*problem_counts(version), *personal_counts(version)):
-        table.add_row(each.label, f"{each.count:,}", "can't be learnt from" * each.is_error)
+    with hub() as client:
+        if near:
+            examined(client, name, {"kind": "near"}, version=number)
+        facts = client.get(f"{address(name)}/statistics", version=number)
+        problems = facts["problems"] | _near_duplicates(client, name, number)
+    table = _faults_table(problems, facts["personal"])
     if table.row_count:
-        Console().print(table)
+        console().print(table)
     else:
-        typer.echo(f"Nothing is wrong with the {version.rows:,} rows.")
-    if version.facts["faulty"]:
+        typer.echo(f"Nothing is wrong with the {facts['rows']:,} rows.")
+    if facts["faulty"]:
         raise typer.Exit(1)
 
 
 @commands.command()
-@here
+@for_any_hub
 def stats(name: Name, number: Number = None, as_json: AsJson = False) -> None:
     """Tell how many rows there are and how long they are."""
-    version = version_of(name, number)
-    facts = version.facts
+    with hub() as client:
+        version = version_of(client, name, number)
+        facts = client.get(f"{address(name)}/statistics", version=version["number"])
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        print_json(facts)
         return
     table = Table(show_header=False, box=None)
-    table.add_row("kind", version.get_kind_display())
+    table.add_row("kind", text(version["kind"]))
     for split in ("train", "valid", "test"):
-        table.add_row(f"{split} rows", f"{getattr(version, f'{split}_rows'):,}")
+        table.add_row(f"{split} rows", f"{version[f'{split}_rows']:,}")
     table.add_row("characters", f"{facts['characters']:,}")
     for part, value in facts["quantiles"].items():
         table.add_row(f"characters, {float(part):.0%} of rows", f"{value:,.0f}")
-    Console().print(table)
+    console().print(table)
 
 
 @commands.command()
-@here
+@for_any_hub
 def split(
     name: Name,
     valid: Annotated[float, typer.Option(min=0, max=0.5, help="Share of validation.")] = 0.1,
     test: Annotated[float, typer.Option(min=0, max=0.4, help="Share of test.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
+    seed: Seed = 0,
     group_by: Annotated[str, typer.Option(help="Rows that agree in it stay together.")] = "",
     stratify_by: Annotated[str, typer.Option(help="Each of its values is split alike.")] = "",
 ) -> None:
     """Divide the rows into training, validation and test."""
-    plan = {"valid": valid, "test": test, "seed": seed}
-    change(name, "split", plan | {"group_by": group_by, "stratify_by": stratify_by})
+    order = {
+        "kind": "split",
+        "valid": valid,
+        "test": test,
+        "seed": seed,
+        "group_by": group_by,
+        "stratify_by": stratify_by,
+    }
+    with hub() as client:
+        change(client, name, order)
 
 
 @commands.command()
-@here
-def export(
+@for_any_hub
+def sample(
     name: Name,
-    to: Annotated[Path, typer.Option(help="An empty or new folder.")],
-    format: Annotated[
-        str, typer.Option(help="jsonl (what mlx-lm reads), openai, sharegpt or parquet.")
-    ] = "jsonl",
-    number: Number = None,
+    rows: Annotated[int, typer.Option(min=0, help="Training rows to keep; 0: all.")] = 0,
+    seed: Seed = 0,
 ) -> None:
-    """Write the rows to a folder, a file for each split."""
-    from apps.datasets import exporting
-
-    version = version_of(name, number)
-    with refusals():
-        exporting.require_format(version, format)
-        files = exporting.export(version=version, to=to, format=cast("Format", format))
-    for file in files:
-        typer.echo(str(file))
+    """Shuffle the training rows, and keep so many of them."""
+    with hub() as client:
+        change(client, name, {"kind": "sample", "rows": rows, "seed": seed})
 
 
-commands.command("map")(here(map_columns))
-commands.command()(here(drop))
-commands.command()(here(mask))
-commands.command()(here(languages))
-commands.command("from-chats")(here(from_chats))
-commands.command()(here(merge))
-commands.command()(here(sample))
+commands.command("map")(map_columns)
+commands.command()(drop)
+commands.command()(mask)
+commands.command()(languages)
+commands.command("from-chats")(from_chats)
+commands.command()(merge)
+commands.command()(export)
+
+
+def _near_duplicates(client: HubClient, name: str, number: int | None) -> dict[str, int]:
+    """How many there are, once somebody looked: the statistics are older than that."""
+    found = client.get(f"{address(name)}/rows", version=number, problem="NEAR_DUPLICATE", limit=1)
+    return {"NEAR_DUPLICATE": found["total"]} if found["total"] else {}
+
+
+def _faults_table(problems: dict[str, int], personal: dict[str, int]) -> Table:
+    from apps.datasets.formats.checks import DESCRIPTIONS
+    from apps.datasets.formats.personal import LABELS
+
+    table = Table("Problem", "Rows", "", box=None)
+    table.columns[1].justify = "right"
+    for bit, said in DESCRIPTIONS.items():
+        if count := problems.get(str(bit.name)):
+            table.add_row(said.label, f"{count:,}", "can't be learnt from" * said.is_error)
+    for kind, label in LABELS.items():
+        if count := personal.get(str(kind.name)):
+            table.add_row(label, f"{count:,}", "")
+    return table

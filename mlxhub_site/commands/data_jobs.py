@@ -1,74 +1,92 @@
-"""Jobs on datasets as a command does them: ordered, run in its own process, told."""
+"""Jobs on datasets as a command has them: ordered, waited for, told.
+
+The order is the same whichever hub it is for. Where this machine has no living worker the
+command does the worker's part. Ctrl-C cancels the job.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import typer
-from django.core.management import CommandError
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from mlxhub_site.commands.interrupts import interrupts
+from mlxhub_site.commands.following import watched
+from mlxhub_site.commands.hub.client import HubClient, segment
+from mlxhub_site.commands.jobs import Job
+from mlxhub_site.commands.outcome import BadUsage, CommandFailed, NotFound
+from mlxhub_site.commands.output import Tell
 
-if TYPE_CHECKING:
-    from apps.datasets.models import DatasetJob, DatasetVersion
-
-
-def change(name: str, kind: str, plan: dict[str, Any]) -> None:
-    """Make a version of the present one, and say which."""
-    from apps.datasets import services
-
-    with refusals():
-        job = services.order(version=version_of(name, None), kind=kind, plan=plan, run_here=True)
-    carry_out(job)
-    if job.result is not None:
-        made = job.result
-        typer.echo(f"{name}, version {made.number}: {made.rows:,} rows. {made.change}.")
+Name = Annotated[str, typer.Argument(metavar="DATASET", help="As `mlx-hub data list` has it.")]
+Number = Annotated[
+    int | None, typer.Option("--version", min=1, help="Default: the present version.")
+]
+Version = dict[str, Any]
 
 
-def version_of(name: str, number: int | None) -> DatasetVersion:
-    """A version by its dataset's name. Raises CommandError."""
-    from apps.datasets.models import Dataset
-
-    with refusals():
-        return Dataset.objects.named(name).version(number)
+def address(name: str) -> str:
+    """Where the API has a dataset."""
+    return f"/api/datasets/{segment(name)}"
 
 
-def carry_out(job: DatasetJob) -> None:
-    """Run the job here, with a bar. Raises CommandError where it does not get to its end."""
+def version_of(client: HubClient, name: str, number: int | None = None) -> Version:
+    """A version by its number, or the present one. Raises NotFound."""
+    if number is not None:
+        found: Version = client.get(f"{address(name)}/versions/{number}")
+        return found
+    head: Version | None = client.get(address(name))["head"]
+    if head is None:
+        raise NotFound(f"{name} has no version yet. Wait for its import, or start one.")
+    return head
+
+
+def rows_in(version: Version) -> int:
+    """How many there are, of all splits."""
+    return sum(version[f"{split}_rows"] for split in ("train", "valid", "test"))
+
+
+def examined(client: HubClient, name: str, order: dict[str, Any], **query: Any) -> Job:
+    """The job of an order once it is done. Raises CommandFailed where it does not get there."""
+    return done(client, client.post(f"{address(name)}/changes", order, **query))
+
+
+def change(client: HubClient, name: str, order: dict[str, Any], **query: Any) -> None:
+    """Make a version, and say which. Raises CommandFailed."""
+    tell_version(client, examined(client, name, order, **query))
+
+
+def tell_version(client: HubClient, job: Job) -> None:
+    """Say which version a job made."""
+    made = version_of(client, job["dataset"], job["result"])
+    typer.echo(
+        f"{job['dataset']}, version {made['number']}: {rows_in(made):,} rows. {made['change']}."
+    )
+
+
+def done(client: HubClient, job: Job) -> Job:
+    """The job at its end, with a bar until then. Raises CommandFailed where it failed."""
+    path = f"{address(job['dataset'])}/jobs/{job['id']}"
+    job = watched(client, path, job, _work_here)
+    if job["state"] != "done":
+        raise CommandFailed(job["error"] or "It was cancelled, and nothing of it is left.")
+    return job
+
+
+def _work_here(key: int, tell: Tell, interrupted: threading.Event) -> None:
+    from apps.datasets.models import DatasetJob
     from apps.datasets.running import run
     from apps.jobs.models import JobState
 
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    )  # fmt: skip
-    with Progress(*columns, transient=True) as bar, interrupts() as interrupted:
-        task = bar.add_task("Starting", total=1.0)
-
-        def tell(doing: str, fraction: float) -> None:
-            bar.update(task, completed=fraction, description=escape(doing.capitalize()))
-
-        run(job, stops=interrupted, stopped_as=JobState.CANCELLED, on_progress=tell)
-    if job.is_active:  # one that just started takes up whatever waits
-        raise CommandError("The hub's worker took the job up. The Data page shows how it fares.")
-    if job.state != JobState.DONE:
-        raise CommandError(job.error or "It was cancelled, and nothing of it is left.")
-    job.dataset.refresh_from_db()
+    job = DatasetJob.objects.select_related("dataset", "base__dataset").get(pk=key)
+    run(job, stops=interrupted, stopped_as=JobState.CANCELLED, on_progress=tell)
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """What is refused, as a command says it."""
-    from apps.datasets.errors import DatasetError
-    from apps.datasets.formats.errors import FormatError
-    from apps.discovery.downloads.errors import DownloadError
-    from apps.discovery.errors import DiscoveryError
-    from apps.uploads.pieces import UploadRefused
-
+def misuse(*kinds: type[Exception]) -> Iterator[None]:
+    """Errors of these kinds, about what was typed, as a command says them."""
     try:
         yield
-    except (DatasetError, FormatError, DiscoveryError, DownloadError, UploadRefused) as error:
-        raise CommandError(str(error)) from error
+    except kinds as error:
+        raise BadUsage(str(error)) from error

@@ -1,26 +1,26 @@
-"""`mlx-hub data …`: columns to roles, and rows that are removed or masked in bulk."""
+"""`mlx-hub data …`: columns to roles, and rows that are removed, masked or looked at in bulk."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from django.core.management import CommandError
 
-from mlxhub_site.commands.data_jobs import carry_out, change, refusals, version_of
+from mlxhub_site.commands.data_jobs import Name, address, change, examined, misuse
+from mlxhub_site.commands.hub.options import for_any_hub, hub
+from mlxhub_site.commands.outcome import BadUsage
 
 if TYPE_CHECKING:
     from enum import IntFlag
 
-    from apps.datasets.formats.conditions import Condition
-
-Name = Annotated[str, typer.Argument(metavar="DATASET", help="As `mlx-hub data list` has it.")]
 Where = Annotated[
     list[str] | None,
     typer.Option(help='A condition, such as "score >= 4" or "meta.lang = de"; repeat it.'),
 ]
 
 
+@for_any_hub
 def map_columns(
     name: Name,
     to: Annotated[str, typer.Option(help="chat, completion, text or preference.")],
@@ -34,27 +34,26 @@ def map_columns(
     where: Where = None,
 ) -> None:
     """Make rows of the imported columns; of the records that meet every --where."""
-    from apps.datasets import services
-    from apps.datasets.formats.mapping import ROLES, Mapping, Target
-    from apps.datasets.models import DatasetVersion
+    from apps.datasets.formats.mapping import ROLES, Target
 
     if to not in set(Target):
-        raise CommandError(f"Rows are no {to!r}. They are {', '.join(Target)}.")
-    target = Target(to)
-    given = dict(_role(each, ROLES[target]) for each in roles)
-    mapping = Mapping(target, given, tuple(keep or ()), tuple(_conditions(where)))
-    dataset = version_of(name, None).dataset
-    columns = dataset.versions.filter(kind=DatasetVersion.Kind.UNMAPPED).first()
-    if columns is None:
-        raise CommandError(f"{name} was not imported as columns, so there is nothing to map.")
-    with refusals():
-        plan = {"mapping": mapping.as_json()}
-        job = services.order(version=columns, kind="map", plan=plan, run_here=True)
-    carry_out(job)
-    if (made := job.result) is not None:
-        typer.echo(f"{name}, version {made.number}: {made.rows:,} rows. {made.change}.")
+        raise BadUsage(f"Rows are no {to!r}. They are {', '.join(Target)}.")
+    order = {
+        "kind": "map",
+        "target": to,
+        "roles": dict(_role(each, ROLES[Target(to)]) for each in roles),
+        "keep": keep or [],
+        "where": _conditions(where),
+    }
+    with hub() as client:
+        versions = client.get(address(name))["versions"]
+        columns = next((each for each in versions if each["kind"] == "unmapped"), None)
+        if columns is None:
+            raise BadUsage(f"{name} was not imported as columns, so there is nothing to map.")
+        change(client, name, order, version=columns["number"])
 
 
+@for_any_hub
 def drop(
     name: Name,
     problem: Annotated[
@@ -73,17 +72,19 @@ def drop(
     from apps.datasets.formats.checks import Problem
     from apps.datasets.formats.personal import Personal
 
-    plan = {
-        "problems": _bits(Problem, problem or [], "problem"),
-        "personal": _bits(Personal, personal or [], "kind of personal data"),
+    chosen = {
+        "problems": _names(Problem, problem or [], "problem"),
+        "personal": _names(Personal, personal or [], "kind of personal data"),
         "languages": language or [],
-        "where": [condition.as_json() for condition in _conditions(where)],
+        "where": _conditions(where),
     }
-    if not any(plan.values()):
-        raise CommandError("Say which rows: --problem, --personal, --language or --where.")
-    change(name, "drop", plan)
+    if not any(chosen.values()):
+        raise BadUsage("Say which rows: --problem, --personal, --language or --where.")
+    with hub() as client:
+        change(client, name, {"kind": "drop"} | chosen)
 
 
+@for_any_hub
 def mask(
     name: Name,
     personal: Annotated[
@@ -92,44 +93,44 @@ def mask(
     ] = None,
 ) -> None:
     """Put the kind in place of personal data, as [EMAIL]."""
-    from apps.datasets.formats.personal import EVERY, Personal
+    from apps.datasets.formats.personal import Personal
 
-    bits = _bits(Personal, personal or [], "kind of personal data")
-    change(name, "mask", {"personal": bits or int(EVERY)})
+    kinds = _names(Personal, personal or list(Personal.__members__), "kind of personal data")
+    with hub() as client:
+        change(client, name, {"kind": "mask", "personal": kinds})
 
 
+@for_any_hub
 def languages(name: Name) -> None:
     """Tell which languages the answers are in."""
-    from apps.datasets import services
     from apps.datasets.language_names import language_name
 
-    version = version_of(name, None)
-    with refusals():
-        job = services.order(version=version, kind="languages", plan={}, run_here=True)
-    carry_out(job)
-    for code, count in job.figures["languages"].items():
+    with hub() as client:
+        job = examined(client, name, {"kind": "languages"})
+    for code, count in job["figures"]["languages"].items():
         typer.echo(f"{code:>4}  {count:>10,}  {language_name(code)}")
 
 
 def _role(text: str, known: tuple[str, ...]) -> tuple[str, str]:
     role, equals, template = text.partition("=")
     if not equals or role not in known:
-        raise CommandError(f"{text!r} is no ROLE=TEMPLATE. The roles are {', '.join(known)}.")
+        raise BadUsage(f"{text!r} is no ROLE=TEMPLATE. The roles are {', '.join(known)}.")
     return role, template
 
 
-def _conditions(texts: list[str] | None) -> list[Condition]:
+def _conditions(texts: list[str] | None) -> list[dict[str, str]]:
+    """Conditions as the API takes them. Raises BadUsage."""
     from apps.datasets.formats.conditions import Condition
+    from apps.datasets.formats.errors import FormatError
 
-    with refusals():
-        return [Condition.of_text(text) for text in texts or ()]
+    with misuse(FormatError):
+        return [asdict(Condition.of_text(text)) for text in texts or ()]
 
 
-def _bits(kinds: type[IntFlag], names: list[str], what: str) -> int:
-    """The bits of these names. Raises CommandError."""
-    wanted = [each.upper().replace("-", "_").replace(" ", "_") for each in names]
+def _names(kinds: type[IntFlag], given: list[str], what: str) -> list[str]:
+    """These names as the API has them. Raises BadUsage."""
+    wanted = [each.upper().replace("-", "_").replace(" ", "_") for each in given]
     if unknown := [each for each in wanted if each not in kinds.__members__]:
         known = ", ".join(name.lower() for name in kinds.__members__)
-        raise CommandError(f"There is no {what} {unknown[0].lower()!r}. There are: {known}.")
-    values: dict[str, Any] = dict(kinds.__members__)
-    return sum(int(values[each]) for each in set(wanted))
+        raise BadUsage(f"There is no {what} {unknown[0].lower()!r}. There are: {known}.")
+    return wanted

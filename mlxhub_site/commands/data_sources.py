@@ -1,58 +1,93 @@
-"""`mlx-hub data …`: what comes into datasets from Hugging Face, chats and other datasets."""
+"""`mlx-hub data …`: what comes into datasets: files, Hugging Face, chats and other datasets."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
-from django.core.management import CommandError
 
-from mlxhub_site.commands.data_jobs import carry_out, change, refusals, version_of
-from mlxhub_site.commands.downloads import LOOK_SECONDS, shown
+from mlxhub_site.commands.data_jobs import (
+    Name,
+    address,
+    change,
+    done,
+    misuse,
+    rows_in,
+    tell_version,
+    version_of,
+)
+from mlxhub_site.commands.data_sending import send
+from mlxhub_site.commands.downloads import followed
+from mlxhub_site.commands.hub.client import HubClient
+from mlxhub_site.commands.hub.options import for_any_hub, hub
+from mlxhub_site.commands.jobs import Job
+from mlxhub_site.commands.outcome import BadUsage, CommandFailed
 
-if TYPE_CHECKING:
-    from apps.datasets.models import DatasetJob
-
-Name = Annotated[str, typer.Argument(metavar="DATASET", help="As `mlx-hub data list` has it.")]
-
-_KINDS = ("chat", "preference")
-_WHICH = ("shown", "liked")
+HUB_PREFIX = "hf:"
 
 
-def fetched(source: str, *, name: str, revision: str) -> DatasetJob:
-    """The import of a dataset on Hugging Face once its files are here. Raises CommandError."""
+@for_any_hub
+def import_data(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A file, a ZIP, a folder of files, or a dataset on Hugging Face as "
+            "hf:OWNER/NAME[:CONFIG][/SPLIT]."
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="What to call it; default: as the file.")] = "",
+    revision: Annotated[
+        str, typer.Option(help="Of a dataset on Hugging Face; default: newest.")
+    ] = "",
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of a dataset on Hugging Face: only the first of each split."),
+    ] = None,
+) -> None:
+    """Read a source into a new dataset. What lies here is sent where the hub is elsewhere."""
+    if not source.startswith(HUB_PREFIX) and (revision or rows):
+        raise BadUsage("--revision and --rows are for a dataset on Hugging Face, hf:OWNER/NAME.")
+    with hub() as client:
+        if source.startswith(HUB_PREFIX):
+            job = _fetched(client, source, {"name": name, "revision": revision, "rows": rows})
+        elif client.is_remote:
+            job = send(client, Path(source).expanduser(), name)
+        else:
+            path = str(Path(source).expanduser().absolute())
+            job = client.post("/api/datasets", {"path": path, "name": name})
+        _tell_import(client, done(client, job))
+
+
+def _fetched(client: HubClient, source: str, options: dict[str, Any]) -> Job:
+    """The import of a dataset on Hugging Face once its files are there. Raises CommandFailed."""
     from apps.discovery.data.reference import data_reference
-    from apps.discovery.downloads.data_orders import Choice, start_data
-    from apps.discovery.downloads.following import follow, worker_is_alive
-    from apps.jobs.models import JobState
+    from apps.discovery.errors import InvalidRepoId
 
-    with refusals():
+    with misuse(InvalidRepoId):
         named = data_reference(source)
-        download = start_data(
-            repo_id=named.repo_id,
-            choice=Choice(named.config, named.splits),
-            revision=revision or None,
-            name=name,
-        ).download
-    assert download is not None
-    try:
-        with shown(download.bytes_total) as show:
-            follow(download, show)
-    except KeyboardInterrupt:
-        raise CommandError("Stopped. The same command goes on from here.") from None
-    if download.state == JobState.PAUSED:
-        raise CommandError("It was paused. The same command goes on from here.")
-    if download.state != JobState.DONE or download.dataset is None:
-        raise CommandError(download.error or "It was cancelled, and its files are removed.")
-    job: DatasetJob = download.dataset.jobs.earliest("pk")
-    while job.is_active and worker_is_alive():  # it does that job, too
-        time.sleep(LOOK_SECONDS)
-        job.refresh_from_db()
-    return job
+    order = {"repo_id": named.repo_id, "config": named.config, "splits": list(named.splits)}
+    ordered = client.post("/api/downloads/datasets", order | options)
+    download = followed(client, ordered["download"])
+    if download["state"] == "paused":
+        raise CommandFailed("It was paused. The same command goes on from here.")
+    if download["state"] != "done" or download["dataset"] is None:
+        raise CommandFailed(download["error"] or "It was cancelled, and its files are removed.")
+    jobs: list[Job] = client.get(f"{address(download['dataset'])}/jobs", limit=500)["jobs"]
+    return jobs[-1]  # its first one
 
 
+def _tell_import(client: HubClient, job: Job) -> None:
+    """Say what came of it, and what of the source is not in it."""
+    name = job["dataset"]
+    made = version_of(client, name)
+    typer.echo(f"{name}: {rows_in(made):,} rows. {made['change']}.")
+    facts = client.get(f"{address(name)}/statistics", version=1)
+    for fault, count in facts["unreadable"].items():
+        typer.echo(f"Not imported: {count:,} of {fault.replace('_', ' ')}.", err=True)
+
+
+@for_any_hub
 def from_chats(
     kind: Annotated[str, typer.Option(help="chat, or preference for pairs of answers.")] = "chat",
     which: Annotated[
@@ -67,30 +102,17 @@ def from_chats(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the rows.")] = False,
 ) -> None:
     """Make a dataset of the playground's conversations, ratings and corrections."""
-    from apps.datasets.models import Dataset
-    from apps.playground.collecting import services
-    from apps.playground.collecting.services import Picked
-
-    picked = Picked(
-        kind=_one_of("kind", kind, _KINDS),
-        which=_one_of("which", which, _WHICH),
-        conversations=tuple(map(_uuid, conversation or ())),
-    )
-    if dry_run:
-        found = services.collect(picked)
-        typer.echo(f"{len(found.rows):,} rows of {found.used:,} conversations.")
-        return
-    with refusals():
-        if add_to:
-            dataset = Dataset.objects.named(add_to)
-            job = services.add_to_dataset(picked=picked, dataset=dataset, run_here=True)
-        else:
-            job = services.make_dataset(picked=picked, name=name, run_here=True)
-    carry_out(job)
-    version = job.dataset.version(None)
-    typer.echo(f"{job.dataset.slug}, version {version.number}: {version.rows:,} rows.")
+    pick = {"kind": kind, "which": which, "conversations": conversation or []}
+    with hub() as client:
+        if dry_run:
+            found = client.post("/api/conversations/rows", pick)
+            typer.echo(f"{found['total']:,} rows of {found['conversations']:,} conversations.")
+            return
+        job = client.post("/api/conversations/dataset", pick | {"name": name, "dataset": add_to})
+        tell_version(client, done(client, job))
 
 
+@for_any_hub
 def merge(
     name: Name,
     other: Annotated[str, typer.Argument(help="The dataset whose rows are added.")],
@@ -99,28 +121,5 @@ def merge(
     ] = None,
 ) -> None:
     """Add the rows of another dataset of the same kind, each to its split."""
-    change(name, "merge", {"other": version_of(other, number).pk})
-
-
-def sample(
-    name: Name,
-    rows: Annotated[int, typer.Option(min=0, help="Training rows to keep; 0: all.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
-) -> None:
-    """Shuffle the training rows, and keep so many of them."""
-    change(name, "sample", {"rows": rows, "seed": seed})
-
-
-def _one_of(option: str, given: str, known: tuple[str, ...]) -> Any:
-    if given not in known:
-        raise CommandError(f"--{option}: Choose one of {', '.join(known)}.")
-    return given
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise CommandError(
-            f"{text!r} is no conversation's id; it stands in the address of its page."
-        ) from error
+    with hub() as client:
+        change(client, name, {"kind": "merge", "other": other, "other_version": number})

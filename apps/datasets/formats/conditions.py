@@ -42,6 +42,7 @@ class Condition:
         return f"{self.field} {self.operator} {self.value}".rstrip()
 
     def as_json(self) -> list[str]:
+        """What ``of_json`` reads."""
         return [self.field, self.operator, self.value]
 
     @classmethod

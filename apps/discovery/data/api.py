@@ -18,8 +18,7 @@ from apps.discovery.data.schemas import (
 )
 from apps.discovery.downloads.data_orders import start_data
 from apps.discovery.downloads.schemas import OrderOut
-from apps.discovery.errors import RepoNotFound
-from apps.discovery.reference import is_revision
+from apps.discovery.reference import require_revision
 from apps.inference.api.errors import ErrorResponse
 
 router = Router(tags=["Discovery"])
@@ -50,7 +49,7 @@ def get_hub_dataset(
     anew: Anew = False,
 ) -> HubDatasetOut:
     """What it is, and which configurations and splits can be imported."""
-    _check(revision)
+    require_revision(revision)
     return HubDatasetOut.of(data_facts(f"{owner}/{name}", revision, anew=anew))
 
 
@@ -62,7 +61,7 @@ def get_hub_dataset(
 )
 def order_dataset(request: HttpRequest, payload: DataDownloadRequest) -> Status[OrderOut]:
     """Asks the hub for the exact files and queues them; 200 where they are on their way."""
-    _check(payload.revision)
+    require_revision(payload.revision)
     ordered = start_data(
         repo_id=payload.repo_id,
         choice=payload.choice,
@@ -71,8 +70,3 @@ def order_dataset(request: HttpRequest, payload: DataDownloadRequest) -> Status[
         by=author_of(request),
     )
     return Status(200 if ordered.joined else 201, OrderOut.of(ordered))
-
-
-def _check(revision: str) -> None:
-    if revision and not is_revision(revision):
-        raise RepoNotFound(f"No revision can be called {revision[:80]!r}. Choose another one.")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from apps.discovery import hub
+from apps.discovery.asking import ask_at_once
 from apps.discovery.cards import MAX_CARD_BYTES, Card, card_of
 from apps.discovery.configured import configured_access
 from apps.discovery.data.wanted import DataWanted
-from apps.discovery.errors import DiscoveryError, HubUnreachable
 from apps.discovery.keeping import Kept, Shelf
 
 _CARD = "README.md"
@@ -68,22 +66,15 @@ def data_facts(repo_id: str, revision: str = "", *, anew: bool = False) -> Kept[
 def _ask(repo_id: str, revision: str, access: hub.Access) -> DataFacts:
     """One request for the repository, then the others at once."""
     repository = hub.data_repository(repo_id, revision or None, access)
-    asking: dict[str, Callable[[], Any]] = {
-        "revisions": lambda: hub.revisions(repo_id, access, "dataset"),
-        "card": lambda: _card(repository, access),
-    }
-    brought: dict[str, Any] = {}
-    problems: dict[str, str] = {}
-    is_complete = True
-    with ThreadPoolExecutor(len(asking), "discover") as threads:
-        futures = {part: threads.submit(ask) for part, ask in asking.items()}
-        for part, future in futures.items():
-            try:
-                brought[part] = future.result()
-            except DiscoveryError as error:
-                problems[part] = str(error)
-                is_complete = is_complete and not isinstance(error, HubUnreachable)
-    return DataFacts(repository, **brought, problems=problems, is_complete=is_complete)
+    brought = ask_at_once(
+        {
+            "revisions": lambda: hub.revisions(repo_id, access, "dataset"),
+            "card": lambda: _card(repository, access),
+        }
+    )
+    return DataFacts(
+        repository, **brought.parts, problems=brought.problems, is_complete=brought.is_complete
+    )
 
 
 def _card(repository: hub.DataRepository, access: hub.Access) -> Card | None:

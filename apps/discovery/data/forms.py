@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 
 from apps.discovery.data.wanted import DataWanted
-from apps.discovery.downloads.data_orders import Choice
+from apps.discovery.downloads.data_orders import MAX_ROWS, Choice
 from apps.discovery.hub.searching import MAX_CURSOR
 
 _SORTS = (
@@ -92,6 +92,14 @@ class DataOrderForm(forms.Form):
         widget=forms.TextInput(attrs=_NAME),
     )
 
+    rows = forms.IntegerField(
+        label="First rows of each split",
+        min_value=1,
+        max_value=MAX_ROWS,
+        required=False,
+        help_text="Empty: all. Only the files that hold them are downloaded.",
+    )
+
     def clean_split(self) -> tuple[str, ...]:
         splits: list[Any] = self.cleaned_data["split"] or []
         if not splits:
@@ -101,7 +109,8 @@ class DataOrderForm(forms.Form):
     @property
     def choice(self) -> Choice:
         """What a valid form asks for."""
-        return Choice(self.cleaned_data["config"], self.cleaned_data["split"])
+        given = self.cleaned_data
+        return Choice(given["config"], given["split"], given["rows"])
 
 
 def _tag(given: str, problem: str) -> str:

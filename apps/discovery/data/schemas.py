@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from apps.discovery import hub
 from apps.discovery.data.finding import DataFacts
 from apps.discovery.data.wanted import DataWanted
-from apps.discovery.downloads.data_orders import Choice
+from apps.discovery.downloads.data_orders import MAX_ROWS, Choice
 from apps.discovery.hub.searching import MAX_CURSOR
 from apps.discovery.keeping import Kept
 from apps.discovery.schemas import RevisionOut
@@ -130,6 +130,12 @@ class DataDownloadRequest(BaseModel):
         default="", max_length=100, description="What to call the dataset here; empty: as there."
     )
 
+    rows: Annotated[int | None, Field(ge=1, le=MAX_ROWS)] = Field(
+        default=None,
+        description="Only the first so many rows of each split, out of no more files than hold "
+        "them; null: all.",
+    )
+
     @property
     def choice(self) -> Choice:
-        return Choice(self.config, tuple(self.splits))
+        return Choice(self.config, tuple(self.splits), self.rows)

@@ -23,7 +23,7 @@ from apps.discovery.downloads.models import Download
 from apps.discovery.errors import DiscoveryError, InvalidRepoId, RepoNotFound
 from apps.discovery.keeping import Kept
 from apps.discovery.presentation import SearchAddress
-from apps.discovery.reference import is_revision
+from apps.discovery.reference import require_revision
 
 
 @require_safe
@@ -110,8 +110,7 @@ def _page(
         "order_problem": problem,
     }
     try:
-        if revision and not is_revision(revision):
-            raise RepoNotFound(f"No revision can be called {revision[:80]!r}. Choose another one.")
+        require_revision(revision)
         context |= _facts(data_facts(repo_id, revision), asked.get("config", ""))
     except (InvalidRepoId, RepoNotFound) as error:
         status, context["problem"] = 404, str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from apps.discovery import hub
-from apps.discovery.wanted import SORTS, GateName, SortName
+from apps.discovery.wanted import GATES, SORTS, GateName, SortName
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,6 @@ class DataWanted:
         return hub.Query(
             search=self.words,
             filters=tuple(f"{kind}:{value}" for kind, value in kinds.items() if value),
-            gated={"open": False, "gated": True}.get(self.gate),
+            gated=GATES[self.gate],
             sort=SORTS[self.sort],
         )

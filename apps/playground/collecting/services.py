@@ -61,9 +61,7 @@ def collect(picked: Picked) -> Collection:
     return Collection(rows, count)
 
 
-def make_dataset(
-    *, picked: Picked, name: str, by: str = datasets.OWNER, run_here: bool = False
-) -> DatasetJob:
+def make_dataset(*, picked: Picked, name: str, by: str = datasets.OWNER) -> DatasetJob:
     """Have the worker make a dataset of the rows. Raises BadDataOrder, UploadRefused."""
     collection = _required(picked)
     content = b"".join(orjson.dumps(row) + b"\n" for row in collection.rows)
@@ -76,16 +74,13 @@ def make_dataset(
             mapping=MAPPINGS[picked.kind],
             origin={"label": _label(collection), "conversations": collection.used},
             by=by,
-            run_here=run_here,
         )
     except BaseException:
         drop(path)
         raise
 
 
-def add_to_dataset(
-    *, picked: Picked, dataset: Dataset, by: str = datasets.OWNER, run_here: bool = False
-) -> DatasetJob:
+def add_to_dataset(*, picked: Picked, dataset: Dataset, by: str = datasets.OWNER) -> DatasetJob:
     """Have the worker add the rows to a dataset's training split. Raises DatasetError."""
     rows = _required(picked).rows
     version = dataset.version(None)
@@ -99,13 +94,7 @@ def add_to_dataset(
             f"At most {MAX_ADDED:,} rows are added at once, and these are {len(rows):,}. Make a "
             "new dataset of them, then merge the two."
         )
-    return datasets.order(
-        version=version,
-        kind=DatasetJob.Kind.EDIT,
-        plan={"added": rows},
-        by=by,
-        run_here=run_here,
-    )
+    return datasets.order(version=version, kind=DatasetJob.Kind.EDIT, plan={"added": rows}, by=by)
 
 
 def _required(picked: Picked) -> Collection:

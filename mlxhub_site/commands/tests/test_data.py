@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
 from pytest_django.fixtures import Settings
 from typer.testing import CliRunner, Result
 
-from apps.datasets import tasks
+from apps.datasets import running, tasks
+from apps.datasets.models import DatasetJob
+from apps.discovery.downloads import following
 from mlxhub_site.cli import app
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,11 +37,9 @@ def data_dir(tmp_path: Path, settings: Settings) -> None:
 
 
 @pytest.fixture(autouse=True)
-def woken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Jobs that a worker was woken up for."""
-    keys: list[int] = []
-    monkeypatch.setattr(tasks, "run_dataset_job", keys.append)
-    return keys
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "run_dataset_job", lambda key: None)
+    monkeypatch.setattr(following, "worker_is_alive", lambda: False)
 
 
 @pytest.fixture
@@ -48,13 +49,22 @@ def words(tmp_path: Path) -> Result:
     return run("import", str(path), "--name", "words")
 
 
-def test_a_command_does_its_job_itself_and_no_worker_takes_it(
-    words: Result, woken: list[int]
-) -> None:
+def test_a_command_does_the_workers_part_where_there_is_none(words: Result) -> None:
     assert words.exit_code == 0, words.output
     assert words.stdout.strip().startswith("words: 5 rows.")
     assert run("split", "words", "--valid", "0.2").exit_code == 0
-    assert woken == []
+
+
+def test_a_living_worker_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "words.csv"
+    path.write_text(WORDS)
+
+    def worker(key: int) -> None:
+        running.run(DatasetJob.objects.get(pk=key), stops=threading.Event())
+
+    monkeypatch.setattr(tasks, "run_dataset_job", worker)
+    monkeypatch.setattr(following, "worker_is_alive", lambda: True)
+    assert run("import", str(path)).stdout.startswith("words: 5 rows.")
 
 
 @pytest.mark.usefixtures("words")
@@ -74,7 +84,7 @@ def test_a_dataset_is_exported_in_mlx_lms_shape(tmp_path: Path) -> None:
 
 def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
     refused = run("import", str(tmp_path / "nothing.csv"))
-    assert refused.exit_code == 1
+    assert refused.exit_code == 3
     assert "There is no file or folder" in refused.output
 
 

@@ -61,17 +61,23 @@ class TestFromHuggingFace:
         done = run("import", f"hf:{CHATS}:small/train_sft", "--name", "Chats")
         assert "chats: 3 rows." in done.stdout, done.output
 
+    def test_the_first_rows_of_each_split_are_taken(self) -> None:
+        done = run("import", f"hf:{WORDS}", "--rows", "1")
+        assert done.exit_code == 0, done.output
+        version = Dataset.objects.named("words").version(None)
+        assert (version.train_rows, version.valid_rows) == (1, 1)
+
     @pytest.mark.parametrize(
-        ("source", "why"),
+        ("source", "status", "why"),
         [
-            (f"hf:{CHATS}", "Choose a configuration"),
-            ("hf:acme/nothing", "is not on"),
-            ("hf:acme", "names no dataset"),
+            (f"hf:{CHATS}", 3, "Choose a configuration"),
+            ("hf:acme/nothing", 3, "is not on"),
+            ("hf:acme", 2, "names no dataset"),
         ],
     )
-    def test_what_can_not_be_had_is_told(self, source: str, why: str) -> None:
+    def test_what_can_not_be_had_is_told(self, source: str, status: int, why: str) -> None:
         refused = run("import", source)
-        assert refused.exit_code == 1
+        assert refused.exit_code == status
         assert why in refused.output
         assert not Dataset.objects.exists()
 
@@ -86,18 +92,18 @@ class TestFromChats:
         assert "pairs, version 3: 2 rows." in again.stdout, again.output
 
     @pytest.mark.parametrize(
-        ("options", "why"),
+        ("options", "status", "why"),
         [
-            (("--kind", "odd"), "--kind: Choose one of chat, preference"),
-            (("--conversation", "x"), "is no conversation's id"),
-            (("--which", "liked", "--add-to", "none"), "There is no dataset"),
+            (("--kind", "odd"), 2, "'chat' or 'preference'"),
+            (("--conversation", "x"), 2, "conversations[0]"),
+            (("--which", "liked", "--add-to", "none"), 3, "There is no dataset"),
         ],
     )
     def test_nonsense_is_refused(
-        self, chat: Conversation, options: tuple[str, ...], why: str
+        self, chat: Conversation, options: tuple[str, ...], status: int, why: str
     ) -> None:
         refused = run("from-chats", *options)
-        assert refused.exit_code == 1
+        assert refused.exit_code == status
         assert why in refused.output
 
 
