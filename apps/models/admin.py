@@ -14,6 +14,26 @@ from apps.models.errors import ModelInUse
 from apps.models.models import Adapter, LocalModel
 from apps.models.sizes import readable
 
+_FACTS = (
+    "path",
+    "source",
+    "digest",
+    "kind",
+    "knows_tools",
+    "reasons",
+    "architecture",
+    "parameters",
+    "quantization",
+    "size_bytes",
+    "context_length",
+    "derived_from",
+    "derivation",
+    "verified_at",
+    "damage",
+    "created_at",
+)
+"""What the files say of themselves, and what became of them."""
+
 
 @admin.register(LocalModel)
 class LocalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -32,51 +52,14 @@ class LocalModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("name", "slug", "alias", "repo_id", "digest", "path")
     readonly_fields = (
         "slug",  # names the model's folder, and callers know it
-        "path",
-        "source",
-        "digest",
-        "kind",
-        "knows_tools",
-        "reasons",
-        "architecture",
-        "parameters",
-        "quantization",
-        "size_bytes",
-        "context_length",
-        "derived_from",
-        "derivation",
-        "verified_at",
-        "damage",
-        "created_at",
+        *_FACTS,
     )
 
     fieldsets = (
         (None, {"fields": ("name", "slug", "license", "repo_id")}),
         ("Serving", {"fields": services.SERVING_FIELDS}),
         ("Defaults of calls", {"fields": services.DEFAULTS_FIELDS}),
-        (
-            "What the files say",
-            {
-                "fields": (
-                    "path",
-                    "source",
-                    "digest",
-                    "kind",
-                    "knows_tools",
-                    "reasons",
-                    "architecture",
-                    "parameters",
-                    "quantization",
-                    "size_bytes",
-                    "context_length",
-                    "derived_from",
-                    "derivation",
-                    "verified_at",
-                    "damage",
-                    "created_at",
-                )
-            },
-        ),
+        ("What the files say", {"fields": _FACTS}),
     )
     autocomplete_fields = ("draft",)
 

@@ -115,6 +115,12 @@ def _of_adapter(adapter: Adapter) -> list[Consequence]:
         found.append(Consequence(f"Its files stay in {adapter.path}: they are not the hub's own."))
     if fused := list(adapter.fused_into.values_list("name", flat=True)):
         found.append(Consequence(f"What it was fused into stays: {', '.join(fused)}."))
+    if successors := list(adapter.successors.values_list("name", flat=True)):
+        found.append(
+            Consequence(
+                f"What was trained on from it stays, without its lineage: {', '.join(successors)}."
+            )
+        )
     return found
 
 

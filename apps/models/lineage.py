@@ -73,11 +73,12 @@ class _Family:
     def _next(
         self, level: dict[int, tuple[LocalModel, Node]]
     ) -> dict[int, tuple[LocalModel, Node]]:
-        adapters = {}
-        for adapter in Adapter.objects.filter(base__in=level).order_by("name"):
-            note = f"adapter, rank {adapter.rank}" if adapter.rank else "adapter"
-            adapters[adapter.pk] = Node("adapter", adapter.name, note=note)
-            level[adapter.base_id][1].children.append(adapters[adapter.pk])
+        rows = list(Adapter.objects.filter(base__in=level).order_by("name"))
+        adapters = {adapter.pk: _node_of(adapter) for adapter in rows}
+        for adapter in rows:
+            # A training goes on from adapters of the same base alone.
+            parent = adapters.get(adapter.parent_id or 0, level[adapter.base_id][1])
+            parent.children.append(adapters[adapter.pk])
         grown = {}
         for child, parent in self._children(level):
             node = self._node(child)
@@ -105,3 +106,8 @@ class _Family:
         self.seen.add(model.pk)
         note = model.derivation or model.quantization
         return Node("model", model.name, model.slug, note, is_shown=model.pk == self.shown.pk)
+
+
+def _node_of(adapter: Adapter) -> Node:
+    note = f"adapter, rank {adapter.rank}" if adapter.rank else "adapter"
+    return Node("adapter", adapter.name, note=note)

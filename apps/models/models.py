@@ -315,6 +315,14 @@ class Adapter(models.Model):
     digest = models.CharField(max_length=80)
     rank = models.PositiveIntegerField(null=True, blank=True)
     size_bytes = models.BigIntegerField(default=0)
+    parent = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="successors",
+        help_text="The adapter that its training went on from.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = AdapterQuerySet.as_manager()

@@ -70,9 +70,12 @@ def register_folder(
     return _enter(path=path, slug=slug, name=name, source=source, repo_id=repo_id, facts=facts)
 
 
-def register_adapter(*, base: LocalModel, path: Path, slug: str, name: str) -> Adapter:
+def register_adapter(
+    *, base: LocalModel, path: Path, slug: str, name: str, parent: Adapter | None = None
+) -> Adapter:
     """Enter the adapter in the folder ``path``, which stays where it is, or refresh its entry.
 
+    ``parent``: the one that its training went on from, if there was one and it is still there.
     Raises AdapterFormatError where the folder holds none, or one for another base;
     NameTaken where the slug names another adapter over this base; InvalidName.
     """
@@ -88,6 +91,8 @@ def register_adapter(*, base: LocalModel, path: Path, slug: str, name: str) -> A
         "rank": folder.config.lora_parameters.rank,
         "size_bytes": len(folder.weights),
     }
+    if parent is not None:
+        facts["parent"] = parent
     try:
         adapter, _ = Adapter.objects.update_or_create(
             base=base, slug=slug, path=str(path), defaults=facts

@@ -10,9 +10,10 @@ from ninja import Query, Router, Status
 
 from apps.inference.api.errors import ErrorResponse, Problem, problem
 from apps.inference.services import resolve_model
+from apps.jobs.rest import JobRoutes, Limit, Offset
 from apps.training import deaths, services
 from apps.training.errors import StillAtWork, TrainingError
-from apps.training.models import Metric, TrainingJob
+from apps.training.models import Metric, TrainingJob, TrainingJobQuerySet
 from apps.training.orders import completed, settings_of
 from apps.training.preflight import examine
 from apps.training.schemas import (
@@ -34,18 +35,28 @@ from apps.training.trainer.mlx_lm_yaml import write_yaml
 
 router = Router(tags=["Training"])
 
-FOUND = {200: JobOut, 404: ErrorResponse}
+NOT_FOUND = "training_not_found"
 
 
-class TrainingNotFound(Exception):
-    """There is no training job of this number."""
+def _jobs() -> TrainingJobQuerySet:
+    deaths.settle()
+    return TrainingJob.objects.newest_first()
 
 
-def training_problem(error: TrainingError | TrainingNotFound) -> Problem:
+jobs = JobRoutes(
+    router,
+    "/training/jobs",
+    rows=_jobs,
+    out=JobOut,
+    fault=ErrorResponse,
+    called="training job",
+    code=NOT_FOUND,
+)
+
+
+def training_problem(error: TrainingError) -> Problem:
     """The answer to what training refused."""
     match error:
-        case TrainingNotFound():
-            return problem(404, str(error), code="training_not_found")
         case StillAtWork():
             return problem(409, str(error), code="training_active")
         case _:
@@ -55,14 +66,13 @@ def training_problem(error: TrainingError | TrainingNotFound) -> Problem:
 @router.get("/training/jobs", response=JobList, summary="List training jobs")
 def list_jobs(
     request: HttpRequest,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> JobList:
     """The newest first, whatever became of them."""
-    deaths.settle()
-    jobs = TrainingJob.objects.newest_first()
-    page = jobs[offset : offset + limit]
-    return JobList(jobs=[JobOut.of(job) for job in page], total=jobs.count())
+    found = _jobs()
+    page = found[offset : offset + limit]
+    return JobList(jobs=[JobOut.of(job) for job in page], total=found.count())
 
 
 @router.post(
@@ -101,11 +111,10 @@ def examine_job(request: HttpRequest, payload: JobRequest) -> PreflightOut:
     return PreflightOut.of(found, settings, write_yaml(config))
 
 
-@router.get("/training/jobs/{int:key}", response=FOUND, summary="One training job")
-def get_job(request: HttpRequest, key: int) -> JobOut:
+@jobs.show(summary="One training job")
+def get_job(job: TrainingJob) -> JobOut:
     """How far it is, or what it made."""
-    deaths.settle()
-    return JobOut.of(job_numbered(key))
+    return JobOut.of(job)
 
 
 @router.patch(
@@ -115,53 +124,39 @@ def get_job(request: HttpRequest, key: int) -> JobOut:
 )
 def arrange_job(request: HttpRequest, key: int, payload: PlaceRequest) -> JobOut:
     """When it has its turn, and whether it goes on by itself."""
-    job = job_numbered(key)
+    job = jobs.numbered(key)
     services.arrange(job=job, place=place_of(payload))
     return JobOut.of(job)
 
 
-@router.post("/training/jobs/{int:key}/pause", response=FOUND, summary="Pause a training job")
-def pause_job(request: HttpRequest, key: int) -> JobOut:
+@jobs.action("pause", summary="Pause a training job")
+def pause_job(job: TrainingJob) -> None:
     """Saves a checkpoint and gives the turn back; `resume` goes on as if nothing had been."""
-    job = job_numbered(key)
     services.pause(job=job)
-    return JobOut.of(job)
 
 
-@router.post(
-    "/training/jobs/{int:key}/keep",
-    response={202: JobOut, (400, 404): ErrorResponse},
-    summary="Keep what a stopped job had learnt",
-)
-def keep_job(request: HttpRequest, key: int) -> Status[JobOut]:
+@jobs.action("keep", summary="Keep what a stopped job had learnt", status=202, refusals=(400,))
+def keep_job(job: TrainingJob) -> None:
     """Has a job that stands still leave an adapter or a model of its newest checkpoint."""
-    job = job_numbered(key)
     services.keep(job=job)
-    return Status(202, JobOut.of(job))
 
 
-@router.post("/training/jobs/{int:key}/stop", response=FOUND, summary="Stop and save")
-def stop_job(request: HttpRequest, key: int) -> JobOut:
+@jobs.action("stop", summary="Stop and save")
+def stop_job(job: TrainingJob) -> None:
     """Ends it with a checkpoint and its adapter as it is; it may be resumed."""
-    job = job_numbered(key)
     services.stop(job=job)
-    return JobOut.of(job)
 
 
-@router.post("/training/jobs/{int:key}/cancel", response=FOUND, summary="Cancel a training job")
-def cancel_job(request: HttpRequest, key: int) -> JobOut:
+@jobs.action("cancel", summary="Cancel a training job")
+def cancel_job(job: TrainingJob) -> None:
     """Ends it without saving anything more."""
-    job = job_numbered(key)
     services.cancel(job=job)
-    return JobOut.of(job)
 
 
-@router.post("/training/jobs/{int:key}/resume", response=FOUND, summary="Resume a training job")
-def resume_job(request: HttpRequest, key: int) -> JobOut:
+@jobs.action("resume", summary="Resume a training job")
+def resume_job(job: TrainingJob) -> None:
     """Goes on from its newest checkpoint; one that does not stand still stays as it is."""
-    job = job_numbered(key)
     services.resume(job=job)
-    return JobOut.of(job)
 
 
 @router.post(
@@ -171,18 +166,13 @@ def resume_job(request: HttpRequest, key: int) -> JobOut:
 )
 def retry_job(request: HttpRequest, key: int) -> Status[JobOut]:
     """A new job, with settings under which the failure is less likely."""
-    return Status(202, JobOut.of(services.retry_safer(job=job_numbered(key))))
+    return Status(202, JobOut.of(services.retry_safer(job=jobs.numbered(key))))
 
 
-@router.delete(
-    "/training/jobs/{int:key}",
-    response={204: None, (404, 409): ErrorResponse},
-    summary="Delete a training job",
-)
-def delete_job(request: HttpRequest, key: int) -> Status[None]:
+@jobs.removal(summary="Delete a training job")
+def delete_job(job: TrainingJob) -> None:
     """With its figures and checkpoints; what it made stays."""
-    services.delete(job=job_numbered(key))
-    return Status(204, None)
+    services.delete(job=job)
 
 
 @router.get(
@@ -196,7 +186,7 @@ def get_metrics(
     points: Annotated[int, Query(ge=1, le=2000, description="Of each curve, at most.")] = POINTS,
 ) -> MetricsOut:
     """Long curves are thinned: each point tells mean, lowest and highest of its steps."""
-    job = job_numbered(key)
+    job = jobs.numbered(key)
     curves = {name: curve(job, name, points=points) for name in Metric.Name.values}
     return MetricsOut(
         curves={name: CurveOut.of(found) for name, found in curves.items() if found.step}
@@ -217,24 +207,14 @@ def get_tail(
     ] = None,
 ) -> TailOut:
     """Whole lines; events are one JSON object each."""
-    found = tail(job_numbered(key), what, after=after)
+    found = tail(jobs.numbered(key), what, after=after)
     return TailOut(text=found.text, next=found.next)
 
 
 def place_of(payload: PlaceRequest) -> Place:
-    """Raises TrainingNotFound."""
-    after = None if payload.after is None else job_numbered(payload.after)
+    """Raises NoSuchJob."""
+    after = None if payload.after is None else jobs.numbered(payload.after)
     return Place(payload.priority, payload.not_before, after, payload.self_resuming)
-
-
-def job_numbered(key: int) -> TrainingJob:
-    """Raises TrainingNotFound."""
-    job = TrainingJob.objects.newest_first().filter(pk=min(key, 2**63 - 1)).first()
-    if job is None:
-        raise TrainingNotFound(
-            f"There is no training job {key}. GET /api/training/jobs lists them."
-        )
-    return job
 
 
 def _config(payload: JobRequest, source: Source) -> TrainingConfig:

@@ -55,6 +55,12 @@ def _rows(material: Material, config: TrainingConfig) -> Iterator[Finding]:
                 "switch both off.",
                 {"patience": None, "keep_best": False},
             )
+    if config.test and not material.test_rows:
+        yield Finding(
+            "refused",
+            "There is no test.jsonl to measure the result on. Add one, or switch the test off.",
+            {"test": False},
+        )
 
 
 def _objective(material: Material, config: TrainingConfig) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
     TrainingError
     ├── BadOrder     the settings, the data or the base can't be used
+    │   └── BadStart the adapter to go on from can't be
     ├── StillAtWork  the job has to stand still for this
     └── RunFailed    the trainer said why, or died
 
@@ -17,6 +18,10 @@ class TrainingError(Exception):
 
 class BadOrder(TrainingError):
     """Nothing is queued: what was asked for can't work."""
+
+
+class BadStart(BadOrder):
+    """There is no such adapter to go on from, or not over this base."""
 
 
 class StillAtWork(TrainingError):

@@ -6,18 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from pydantic import ValidationError
 
 from apps.datasets.models import Dataset
-from apps.models.models import LocalModel
-from apps.training.errors import BadOrder
+from apps.models.models import Adapter, LocalModel
+from apps.training.errors import BadOrder, BadStart
 from apps.training.models import TrainingJob
 from apps.training.orders import completed, settings_of
 from apps.training.sources import Source, name_of, source_named
+from apps.training.starts import adapter_named
 from apps.training.trainer.config import TrainingConfig
 
 OPTIMIZERS = ("adam", "adamw", "muon", "sgd", "adafactor")
 NESTED = "__"
 """Between the names of a group and its field: ``lora__rank``."""
+
+_YES_OR_NO = ("gradient_checkpointing", "test")
+"""What is a choice of its own while neither is chosen."""
 
 _CHOSEN = "automatic"
 """What a number field shows while it is empty."""
@@ -69,7 +74,12 @@ class OrderForm(forms.Form):
         choices=(("lora", "LoRA"), ("dora", "DoRA"), ("full", "All weights")),
         initial="lora",
         required=False,
-        help_text="LoRA and DoRA make a small adapter, the third a model of its own.",
+        help_text="LoRA and DoRA make a small adapter, all weights a model of its own.",
+    )
+    resume_adapter_file = forms.ChoiceField(
+        label="Start from",
+        required=False,
+        help_text="An adapter of the same model, method, rank and layers that is trained on.",
     )
     iters = _number("Steps", "Batches to compute.")
     batch_size = _number("Batch size", "Rows of a step.")
@@ -122,6 +132,12 @@ class OrderForm(forms.Form):
     steps_per_report = _number("Steps per report")
     steps_per_eval = _number("Steps per evaluation")
     val_batches = _number("Validation batches", "-1: all.", empty="25")
+    test = forms.ChoiceField(
+        label="Measure the result on the test rows",
+        choices=(("", "where there are any"), ("true", "yes"), ("false", "no")),
+        required=False,
+    )
+    test_batches = _number("Test batches", "-1: all.", empty="500")
     patience = _number(
         "Patience",
         "Evaluations without a better one before the run ends.",
@@ -132,7 +148,7 @@ class OrderForm(forms.Form):
     keep_checkpoints = _number("Checkpoints kept", empty="2")
     seed = _number("Seed", empty="0")
 
-    beta = _number("Beta", "Of dpo: how closely it keeps to what it was.", empty="0.1")
+    beta = _number("Beta", "For DPO: how closely it keeps to what it was.", empty="0.1")
     preference_loss = forms.ChoiceField(
         label="Loss of DPO",
         choices=(("sigmoid", "sigmoid"), ("hinge", "hinge"), ("ipo", "IPO")),
@@ -148,8 +164,8 @@ class OrderForm(forms.Form):
     )
 
     simple = (
-        "objective", "method", "iters", "batch_size", "learning_rate", "max_seq_length", "num_layers",
-        "mask_prompt",
+        "objective", "method", "resume_adapter_file", "iters", "batch_size", "learning_rate",
+        "max_seq_length", "num_layers", "mask_prompt",
     )  # fmt: skip
     advanced = (
         ("Adapter", ("lora__rank", "lora__scale", "lora__dropout", "lora__keys")),
@@ -164,8 +180,8 @@ class OrderForm(forms.Form):
         (
             "Watching",
             (
-                "steps_per_report", "steps_per_eval", "val_batches", "patience", "keep_best",
-                "prompt_tokens", "prompts",
+                "steps_per_report", "steps_per_eval", "val_batches", "test", "test_batches",
+                "patience", "keep_best", "prompt_tokens", "prompts",
             ),
         ),
         (
@@ -180,6 +196,10 @@ class OrderForm(forms.Form):
         assert isinstance(model, forms.ChoiceField)
         models = LocalModel.objects.writing().order_by("name")
         model.choices = [(one.slug, one.name) for one in models]
+        start = self.fields["resume_adapter_file"]
+        assert isinstance(start, forms.ChoiceField)
+        names = map(str, Adapter.objects.select_related("base").order_by("base__slug", "slug"))
+        start.choices = [("", "no adapter"), *((name, name) for name in names)]
         self.whole: TrainingConfig | None = None
         """The checked configuration, with what was chosen, of a valid form."""
         self.source: Source | None = None
@@ -197,6 +217,11 @@ class OrderForm(forms.Form):
     @property
     def advanced_groups(self) -> list[tuple[str, list[forms.BoundField]]]:
         return [(title, [self[name] for name in names]) for title, names in self.advanced]
+
+    @property
+    def has_advanced_errors(self) -> bool:
+        """Whether the fields that begin folded away have to be shown."""
+        return any(self[name].errors for _, names in self.advanced for name in names)
 
     @property
     def base(self) -> LocalModel:
@@ -217,8 +242,25 @@ class OrderForm(forms.Form):
                 base=self.base, data=self.source.folder, settings=nested(cleaned)
             )
         except BadOrder as error:
-            self.add_error("folder" if "jsonl" in str(error) else None, str(error))
+            for field, text in self._told(error):
+                self.add_error(field, text)
         return cleaned
+
+    def _told(self, error: BadOrder) -> list[tuple[str | None, str]]:
+        """What is wrong, each beside its field; as a whole where one of it has none here."""
+        refused = error.__cause__.__cause__ if error.__cause__ else None
+        if isinstance(refused, ValidationError):
+            told = [(NESTED.join(map(str, each["loc"])), each["msg"]) for each in refused.errors()]
+            if all(field in self.fields for field, _ in told):
+                return [(field, f"{text.removeprefix('Value error, ')}.") for field, text in told]
+        return [(_field_of(error), str(error))]
+
+
+def _field_of(error: BadOrder) -> str | None:
+    """Which field it is about; None: it can't be told."""
+    if isinstance(error, BadStart):
+        return "resume_adapter_file"
+    return "folder" if "jsonl" in str(error) else None
 
 
 def nested(cleaned: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,7 +276,7 @@ def nested(cleaned: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flat(settings: Mapping[str, Any], *, with_empty: bool = False) -> dict[str, Any]:
-    """The form's fields that settings fill, as they are written there.
+    """The form's fields that settings fill, as they are written there. Raises BadOrder.
 
     ``with_empty``: also those that are to be empty.
     """
@@ -253,7 +295,10 @@ def flat(settings: Mapping[str, Any], *, with_empty: bool = False) -> dict[str, 
 def initial_of(job: TrainingJob) -> dict[str, Any]:
     """What a form shows that is to order the same again."""
     base = {"model": job.base.slug} if job.base else {}
-    return flat(job.settings) | base | {"folder": name_of(job.dataset) if job.dataset else job.data}
+    settings = job.settings
+    if job.start_adapter is None:
+        settings = {**settings, "resume_adapter_file": None}
+    return flat(settings) | base | {"folder": name_of(job.dataset) if job.dataset else job.data}
 
 
 def _understood(name: str, value: Any) -> Any:
@@ -263,7 +308,7 @@ def _understood(name: str, value: Any) -> Any:
         return value.replace(",", " ").split()
     if name == "optimizer_options":
         return settings_of("{" + value + "}")
-    if name == "gradient_checkpointing":
+    if name in _YES_OR_NO:
         return value == "true"
     return value
 
@@ -275,6 +320,8 @@ def _written(name: str, value: Any) -> Any:
         return ", ".join(value)
     if name == "optimizer_options":
         return ", ".join(f"{key}: {each}" for key, each in value.items())
-    if name == "gradient_checkpointing":
+    if name in _YES_OR_NO:
         return "true" if value else "false"
+    if name == "resume_adapter_file" and value is not None:
+        return str(adapter_named(value))
     return value

@@ -47,7 +47,9 @@ def _land_adapter(job: TrainingJob) -> Adapter:
         with staged.open("rb") as file:
             os.fsync(file.fileno())
         staged.rename(folder / name)
-    return register_adapter(base=base, path=folder, slug=job.slug, name=job.name)
+    return register_adapter(
+        base=base, path=folder, slug=job.slug, name=job.name, parent=job.start_adapter
+    )
 
 
 def _land_model(job: TrainingJob) -> LocalModel:

@@ -9,9 +9,9 @@ from apps.inference.api.errors import ErrorResponse
 from apps.inference.services import resolve_model
 from apps.jobs import line
 from apps.jobs.models import HeavyJob
+from apps.jobs.rest import NoSuchJob
 from apps.training import deaths, sweeps
-from apps.training.api import TrainingNotFound, place_of
-from apps.training.errors import BadOrder
+from apps.training.api import NOT_FOUND, place_of
 from apps.training.models import Sweep
 from apps.training.orders import settings_of
 from apps.training.schemas import (
@@ -44,9 +44,10 @@ def get_line(request: HttpRequest) -> LineOut:
 )
 def move_job(request: HttpRequest, kind: str, key: int, payload: MoveRequest) -> LineOut:
     """It takes the priority of the last one that it passes."""
-    job = line.find(kind, min(key, 2**63 - 1))
+    job = line.find(kind, key)
     if job is None:
-        raise TrainingNotFound(f"There is no {kind} {key}. GET /api/training/line lists them.")
+        message = f"There is no {kind} {key}. GET /api/training/line lists them."
+        raise NoSuchJob(message, code=NOT_FOUND)
     line.move(job=job, by=payload.by)
     return get_line(request)
 
@@ -58,8 +59,6 @@ def move_job(request: HttpRequest, kind: str, key: int, payload: MoveRequest) ->
 )
 def order_sweep(request: HttpRequest, payload: SweepRequest) -> Status[SweepOut]:
     """Queues a job for each combination, or none where one could not work."""
-    if payload.despite_refusals:
-        raise BadOrder("A sweep is queued whole or not at all: leave despite_refusals out.")
     order = sweeps.SweepOrder(
         base=resolve_model(payload.model).model,
         source=source_named(payload.data),
@@ -99,10 +98,10 @@ def cancel_sweep(request: HttpRequest, key: int) -> SweepOut:
 
 
 def _sweep(key: int) -> Sweep:
-    """Raises TrainingNotFound."""
-    sweep = Sweep.objects.filter(pk=min(key, 2**63 - 1)).first()
+    """Raises NoSuchJob."""
+    sweep = Sweep.objects.filter(pk=key).first()
     if sweep is None:
-        raise TrainingNotFound(f"There is no sweep {key}.")
+        raise NoSuchJob(f"There is no sweep {key}.", code=NOT_FOUND)
     return sweep
 
 

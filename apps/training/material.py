@@ -37,6 +37,7 @@ class Material:
     """Of what stands before the answers, as ``lengths``; empty where the rows are plain text."""
     pairs: bool = False
     """Whether the rows are pairs of a chosen and a rejected answer; of each the longer counts."""
+    test_rows: int = 0
 
     @property
     def tokens(self) -> int:
@@ -61,7 +62,7 @@ class Material:
 
 def look(data: Path, model: Path) -> Material:
     """What is in the folder ``data``, in tokens of ``model``. Raises BadOrder."""
-    train, valid = data / "train.jsonl", data / "valid.jsonl"
+    train, *others = (data / f"{name}.jsonl" for name in ("train", "valid", "test"))
     if not train.is_file():
         raise BadOrder(f"There is no train.jsonl in {data}. Choose a folder that has one.")
     if train.stat().st_size > LARGEST_FILE:
@@ -70,8 +71,8 @@ def look(data: Path, model: Path) -> Material:
         rows = _count(train)
         found = _looked_at(train, rows)
         lengths, prompts = _lengths(found, model)
-        validation = _count(valid) if valid.is_file() else 0
-        return Material(rows, validation, lengths, prompts, found.pairs)
+        validation, test = (_count(other) if other.is_file() else 0 for other in others)
+        return Material(rows, validation, lengths, prompts, found.pairs, test)
     except OSError as error:
         raise BadOrder(f"The data in {data} can't be read: {error.strerror or error}.") from error
 

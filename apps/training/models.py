@@ -19,7 +19,13 @@ from apps.training.trainer.config import TrainingConfig
 class TrainingJobQuerySet(JobQuerySet["TrainingJob"]):
     def newest_first(self) -> TrainingJobQuerySet:
         return self.select_related(
-            "base", "adapter__base", "result", "dataset__dataset", "sweep", "after"
+            "base",
+            "adapter__base",
+            "result",
+            "dataset__dataset",
+            "sweep",
+            "after",
+            "start_adapter__base",
         ).order_by("-pk")
 
     def in_line(self) -> TrainingJobQuerySet:
@@ -113,6 +119,19 @@ class TrainingJob(HeavyJob):
         on_delete=models.SET_NULL,
         related_name="+",
         help_text="The model that full fine-tuning made.",
+    )
+
+    start_adapter = models.ForeignKey(
+        Adapter,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="successor_trainings",
+        help_text="What it goes on from; empty: nothing, or it is deleted.",
+    )
+    test: models.JSONField[Any, Any] = models.JSONField(
+        default=dict,
+        help_text="What its result came to on the test rows: a trainer.events.Measured.",
     )
 
     sweep = models.ForeignKey(
@@ -245,6 +264,7 @@ class Metric(models.Model):
     class Name(models.TextChoices):
         LOSS = "loss", "training loss"
         VALIDATION = "validation_loss", "validation loss"
+        TEST = "test_loss", "test loss"
         RATE = "learning_rate", "learning rate"
         NORM = "gradient_norm", "gradient norm"
         SPEED = "tokens_per_second", "tokens per second"

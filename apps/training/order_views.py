@@ -11,9 +11,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
+from apps.inference import residency
 from apps.inference.client import EngineError
-from apps.inference.engine.protocol import Ok, UnloadModel
-from apps.inference.services import attentive_engine
 from apps.models.models import LocalModel
 from apps.rendering.htmx import HtmxHttpRequest
 from apps.training import services
@@ -68,7 +67,7 @@ def unload(request: HtmxHttpRequest) -> HttpResponse:
     models = LocalModel.objects.filter(slug__in=request.POST.getlist("unload"))
     try:
         for model in models:
-            attentive_engine().call(UnloadModel(digest=model.digest), Ok)
+            residency.unload(model=model)
     except EngineError as error:
         messages.error(request, error.message)
         form = OrderForm(request.POST)
@@ -161,7 +160,7 @@ def _examined(form: OrderForm, *, timing: bool = False) -> dict[str, Any]:
     if not form.is_valid() or form.whole is None:
         # Nobody is told off for a name that is not given yet.
         problems = [
-            str(error)
+            f"{form[name].label}: {error}" if name in form.fields else str(error)
             for name, errors in form.errors.items()
             for error in errors
             if name != "name" and form.data.get(name, "x")

@@ -12,6 +12,7 @@ from apps.training.errors import BadOrder
 from apps.training.material import look
 from apps.training.room import this_room
 from apps.training.services import configured
+from apps.training.starts import start_of, with_its_settings
 from apps.training.suggestions import Subject, suggest
 from apps.training.trainer.config import TrainingConfig
 from apps.training.trainer.errors import BadConfig
@@ -25,10 +26,15 @@ def completed(*, base: LocalModel, data: Path, settings: dict[str, Any]) -> Trai
     """
     # What was asked for has to make sense by itself: nothing is chosen around a mistake.
     asked = configured(base=base, data=data, settings=settings)
+    start = start_of(asked)
+    if start is not None:
+        settings = with_its_settings(start, settings)
+        asked = configured(base=base, data=data, settings=settings)
     material = look(Path(asked.data), Path(base.path))
     suited = suggest(
         Subject.of(base), material, this_room().machine, asked.method, settings.get("objective")
     )
+    suited["test"] = material.test_rows > 0
     hosts = [str(host) for host in hub_settings.HUB.training_hosts]
     if 1 < len(hosts) <= settings.get("batch_size", suited["batch_size"]):
         suited["hosts"] = hosts

@@ -51,10 +51,11 @@ def results(jobs: Sequence[TrainingJob]) -> list[Row]:
     """What the runs came to; rows that no run has a figure for are left out."""
     figures = [_Figures(job) for job in jobs]
     rows = [
-        _row("State", [job.get_state_display() for job in jobs]),
+        _row("State", ["stopped" if job.is_stopped else job.get_state_display() for job in jobs]),
         _row("Steps", [f"{job.step:,} of {job.steps:,}" for job in jobs]),
         _measured("Best validation loss", [each.best_validation for each in figures], _loss, min),
         _measured("Last validation loss", [each.validation for each in figures], _loss, min),
+        _measured("Test loss", [each.test for each in figures], _loss, min),
         _measured("Last training loss", [each.loss for each in figures], _loss, min),
         _measured("Time", [each.seconds for each in figures], duration, min),
         _measured("Tokens per second", [each.speed for each in figures], _speed, max),
@@ -72,6 +73,7 @@ class _Figures:
         validation = Metric.objects.series(job, name.VALIDATION)
         self.best_validation: float | None = validation.aggregate(best=Min("value"))["best"]
         self.validation = _last(job, name.VALIDATION)
+        self.test = _last(job, name.TEST)
         self.loss = _last(job, name.LOSS)
         self.seconds = _last(job, name.SECONDS)
         self.speed = _last(job, name.SPEED)

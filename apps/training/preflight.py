@@ -24,6 +24,7 @@ from apps.training.layer_keys import PLAIN, layer_names
 from apps.training.material import Material, look
 from apps.training.pace import Pace, pace_of
 from apps.training.room import this_room
+from apps.training.starts import of_start
 from apps.training.suggestions import Subject, suggest
 from apps.training.trainer.config import TrainingConfig
 
@@ -83,6 +84,7 @@ def examine(base: LocalModel, config: TrainingConfig) -> Preflight:
         *of_data(base, subject, material, room.machine, config),
         *_disk(disk),
         *_shape(base, subject, room.machine, config),
+        *of_start(base, subject, config),
     ]
     return Preflight(
         fit=fit,

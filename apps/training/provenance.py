@@ -14,7 +14,7 @@ from apps.models.signals import provenance_asked
 from apps.training.models import Metric, TrainingJob
 from apps.training.trainer.mlx_lm_yaml import write_yaml
 
-_OF_THIS_MACHINE = ("model", "data", "adapter_path", "prompts")
+_OF_THIS_MACHINE = ("model", "data", "adapter_path", "resume_adapter_file", "prompts")
 """Settings that say where things lie here, or hold what somebody wrote."""
 
 METHODS = {"lora": "LoRA", "dora": "DoRA", "full": "full fine-tuning"}
@@ -55,4 +55,6 @@ def _figures(job: TrainingJob) -> list[tuple[str, str]]:
     best = validation.aggregate(best=Min("value"))["best"]
     if best is not None:
         figures.append(("Best validation loss", f"{best:.4f}"))
+    if job.test:
+        figures.append(("Test loss", f"{job.test['loss']:.4f}"))
     return figures

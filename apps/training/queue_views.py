@@ -51,7 +51,7 @@ def withdraw(request: HtmxHttpRequest, label: str, key: int) -> HttpResponse:
 
 
 def _job(label: str, key: int) -> HeavyJob:
-    job = line.find(label, min(key, 2**63 - 1))
+    job = line.find(label, key)
     if job is None:
         raise Http404("There is no such job.")
     return job

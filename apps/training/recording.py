@@ -18,6 +18,7 @@ from apps.training.trainer.events import (
     Evaluated,
     Event,
     Failed,
+    Measured,
     Sampled,
     Saved,
     Started,
@@ -52,6 +53,9 @@ class _Batch:
                         self.metrics[name, event.step] = event.figures[of]
                 shown = event.model_dump(mode="json", include={"step", "best_rows", "worst_rows"})
                 self.fields["rows"] = shown
+            case Measured():
+                self.metrics[Metric.Name.TEST, event.step] = event.loss
+                self.fields["test"] = event.model_dump(mode="json", exclude={"kind"})
             case Sampled():
                 self.samples[event.prompt, event.step] = event.text
             case Saved():

@@ -10,12 +10,12 @@ import json
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from apps.inference.client import EngineError
 from apps.inference.holding import memory_held
-from apps.jobs.conduct import JobEnds, Report, conduct
+from apps.jobs.conduct import JobEnds, Progress, conduct
 from apps.jobs.models import JobState
 from apps.models.errors import RegistryError
 from apps.models.runtime.errors import RuntimeFault
@@ -27,36 +27,28 @@ from apps.training.process import SAVING_SECONDS, ask, ended, trainer_at
 from apps.training.recording import record
 from apps.training.room import this_room
 from apps.training.run_lock import alone_in
+from apps.training.starts import kept
 from apps.training.suggestions import Subject
 from apps.training.trainer.events import Ended, Event, Failed
 
 LOOK_SECONDS = 0.5
 """How often the run's events are read."""
 
-Progress = Callable[[str, float], None]
-
 
 def run(
     job: TrainingJob,
     *,
     stops: threading.Event,
-    on_progress: Progress = lambda doing, fraction: None,
+    on_progress: Progress | None = None,
 ) -> None:
     """Train until the job ends, somebody stops it, or ``stops`` is set; then it goes on later."""
-
-    def work(report: Report) -> None:
-        def tell(doing: str, fraction: float) -> None:
-            on_progress(doing, fraction)
-            report(doing, fraction)
-
-        _train(job, tell)
-
     conduct(
         job,
-        work,
+        lambda report: _train(job, report),
         expected=(TrainingError, RegistryError, RuntimeFault),
         worker_stops=stops,
         stopped_as=JobState.QUEUED if job.self_resuming else JobState.INTERRUPTED,
+        on_progress=on_progress,
     )
 
 
@@ -136,7 +128,11 @@ def _follow(job: TrainingJob, trainer: subprocess.Popen[str], report: Progress) 
 
 
 def _doing(job: TrainingJob) -> str:
-    return f"step {job.step:,} of {job.steps:,}" if job.facts else "reading model and data"
+    if not job.facts:
+        return "reading model and data"
+    if job.step == job.steps and job.facts.get("test_rows"):
+        return "measuring on the test rows"
+    return f"step {job.step:,} of {job.steps:,}"
 
 
 def _stop(job: TrainingJob, trainer: subprocess.Popen[str], *, save: bool) -> None:
@@ -149,11 +145,13 @@ def _stop(job: TrainingJob, trainer: subprocess.Popen[str], *, save: bool) -> No
 
 
 def _write_config(job: TrainingJob) -> None:
-    """Raises BadOrder where the base model is gone."""
+    """Raises BadOrder where the base model is gone, or the adapter to go on from."""
     if job.base is None:
         raise BadOrder(f"{job.base_name} was deleted. Choose another model and start a new job.")
     config = job.settings | {"model": job.base.path, "data": job.data}
     job.run.mkdir(parents=True, exist_ok=True)
+    if config.get("resume_adapter_file"):
+        config["resume_adapter_file"] = str(kept(job))
     staged = job.run / ".config.new"
     staged.write_text(json.dumps(config, indent=2))
     staged.rename(job.run / "config.json")

@@ -7,10 +7,31 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from apps.jobs.rest import StateName
 from apps.training.models import TrainingJob
 from apps.training.preflight import Preflight
 from apps.training.series import Curve
+from apps.training.shown import perplexity_of
 from apps.training.sources import name_of
+
+
+class TestOut(BaseModel):
+    """How well the result of a job that is through predicts rows that nothing was chosen by."""
+
+    __test__ = False  # or pytest takes it for one of its own
+
+    step: int
+    loss: float = Field(description="The objective's, over all rows.")
+    perplexity: float | None = Field(description="null: the loss is no cross entropy.")
+    rows: int
+    seconds: float
+    figures: dict[str, float] = Field(description="Rewards of pairs; empty of others.")
+
+    @classmethod
+    def of(cls, job: TrainingJob) -> TestOut | None:
+        if not job.test:
+            return None
+        return cls.model_validate(job.test | {"perplexity": perplexity_of(job)})
 
 
 class JobOut(BaseModel):
@@ -20,7 +41,7 @@ class JobOut(BaseModel):
     data: str = Field(description="Folder with train.jsonl and, for validation, valid.jsonl.")
     dataset: str | None = Field(description="Whose folder it is, as `words@3`; null: no dataset's.")
     settings: dict[str, Any]
-    state: Literal["queued", "running", "paused", "done", "failed", "cancelled", "interrupted"]
+    state: StateName
     doing: str
     step: int
     steps: int
@@ -35,6 +56,10 @@ class JobOut(BaseModel):
     ending: str = Field(description="Why the run ended; empty where it did not.")
     fault: str = Field(description="Kind of the failure; empty where there was none.")
     error: str
+    start_adapter: str | None = Field(
+        description="The adapter that it goes on from; null: none, or it is deleted."
+    )
+    test: TestOut | None = Field(description="Its result on the test rows; null: not measured.")
     made: str = Field(description="Name in API calls of what it made; empty: nothing yet.")
     created_at: datetime
     started_at: datetime | None
@@ -49,6 +74,8 @@ class JobOut(BaseModel):
                 "model": job.base.slug if job.base else None,
                 "dataset": name_of(job.dataset) if job.dataset else None,
                 "made": job.api_name,
+                "start_adapter": str(job.start_adapter) if job.start_adapter else None,
+                "test": TestOut.of(job),
                 "after": job.after_id,
                 "sweep": job.sweep_id,
                 "stopped": job.is_stopped,
@@ -128,6 +155,7 @@ class PreflightOut(BaseModel):
     epochs: float
     rows: int
     validation_rows: int
+    test_rows: int
     truncated: float = Field(description="Share of the rows that are cut, 0.0 to 1.0.")
     lost: float = Field(description="Share of the tokens that are cut off, 0.0 to 1.0.")
     seconds: float | None = Field(description="Estimated; null: this base was never timed here.")
@@ -150,6 +178,7 @@ class PreflightOut(BaseModel):
             epochs=found.epochs,
             rows=found.material.rows,
             validation_rows=found.material.validation_rows,
+            test_rows=found.material.test_rows,
             truncated=found.truncated,
             lost=found.lost,
             seconds=found.seconds,
@@ -188,6 +217,9 @@ class TailOut(BaseModel):
 class SweepRequest(JobRequest):
     grid: dict[str, Annotated[list[float], Field(min_length=1, max_length=20)]] = Field(
         description="Values to try, as `learning_rate: [1e-4, 5e-5]`; at most 20 combinations."
+    )
+    despite_refusals: Literal[False] = Field(
+        default=False, description="A sweep is queued whole or not at all."
     )
 
 

@@ -25,6 +25,7 @@ from apps.training.errors import BadOrder, StillAtWork
 from apps.training.models import Sweep, TrainingJob
 from apps.training.preflight import examine
 from apps.training.safer import remedy
+from apps.training.starts import adapter_named, start_of, weights_of
 from apps.training.trainer.config import TrainingConfig, parse_config
 from apps.training.trainer.errors import BadConfig
 
@@ -67,6 +68,7 @@ def order(
         base_name=base.name,
         data=config.data,
         dataset=dataset,
+        start_adapter=start_of(config),
         settings=config.model_dump(mode="json", exclude={"model", "data"}),
         steps=config.iters,
         sweep=sweep,
@@ -82,8 +84,12 @@ def configured(*, base: LocalModel, data: Path, settings: dict[str, Any]) -> Tra
     data = data.expanduser().absolute()
     if not (data / "train.jsonl").is_file():
         raise BadOrder(f"There is no train.jsonl in {data}. Choose a folder that has one.")
+    settings = {**settings, "model": base.path, "data": str(data)}
+    if settings.get("resume_adapter_file"):
+        start = adapter_named(settings["resume_adapter_file"], base)
+        settings["resume_adapter_file"] = weights_of(start)
     try:
-        config = parse_config({**settings, "model": base.path, "data": str(data)})
+        config = parse_config(settings)
     except BadConfig as error:
         raise BadOrder(str(error)) from error
     unknown = set(config.hosts) - set(map(str, hub_settings.HUB.training_hosts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from django.template.defaultfilters import filesizeformat
 
+from apps.rendering.tiles import Tile
 from apps.training.models import Metric, Sample, TrainingJob
 from apps.training.safer import Remedy, remedy
 from apps.training.sources import name_of
@@ -23,16 +25,11 @@ ROW_CHARACTERS = 600
 
 LONGEST_LINE = 1_000_000
 
+_LARGEST_LOSS = 700.0
+"""Whose exponential is still a number."""
+
 NOT_YET = "none yet"
 """Of a figure that no report told."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    label: str
-    value: str
-    note: str = ""
-    tone: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,17 +60,30 @@ def tiles_of(job: TrainingJob) -> list[Tile]:
     tiles = [
         Tile("Step", f"{job.step:,}", f"of {job.steps:,}"),
         Tile("Training loss", _figure(loss), "mean since the last report"),
-        Tile(
-            "Validation loss",
-            _figure(valid),
-            f"best {best.value:.3f} at step {best.step:,}" if best else "no validation rows",
-        ),
+        _validation_tile(job, valid, best),
         Tile("Speed", _figure(speed, ",.0f"), "trained tokens/s"),
         Tile("Memory", str(filesizeformat(memory.value)) if memory else NOT_YET, "highest so far"),
     ]
+    if job.test:
+        tiles.append(_test_tile(job))
     if left is not None and job.is_active:
         tiles.append(Tile("Left", duration(left), "without evaluations"))
     return tiles
+
+
+def perplexity_of(job: TrainingJob) -> float | None:
+    """On the test rows; None where it was not measured, or the loss is no cross entropy."""
+    if not job.test or job.config.objective != "sft":
+        return None
+    loss: float = job.test["loss"]
+    return math.exp(loss) if loss < _LARGEST_LOSS else math.inf
+
+
+def _test_tile(job: TrainingJob) -> Tile:
+    rows, perplexity = job.test["rows"], perplexity_of(job)
+    of = f"{rows:,} test row{'' if rows == 1 else 's'}"
+    note = of if perplexity is None else f"perplexity {perplexity:,.2f}, {of}"
+    return Tile("Test loss", f"{job.test['loss']:.3f}", note)
 
 
 def duration(seconds: float) -> str:
@@ -168,6 +178,15 @@ def _readable(line: str) -> str:
         parts = [line]
     text = "\n".join(parts)
     return text if len(text) <= ROW_CHARACTERS else f"{text[:ROW_CHARACTERS]}…"
+
+
+def _validation_tile(job: TrainingJob, newest: Metric | None, best: Metric | None) -> Tile:
+    if best is not None:
+        note = f"best {best.value:.3f} at step {best.step:,}"
+        return Tile("Validation loss", _figure(newest), note)
+    if job.facts.get("validation_rows"):
+        return Tile("Validation loss", NOT_YET, "not evaluated yet")
+    return Tile("Validation loss", "none", "no validation rows")
 
 
 def _figure(metric: Metric | None, form: str = ".3f") -> str:

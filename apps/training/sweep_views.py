@@ -31,7 +31,7 @@ class Run:
 def detail(request: HtmxHttpRequest, key: int) -> HttpResponse:
     """The runs with their results. For htmx the table alone."""
     deaths.settle()
-    sweep = get_object_or_404(Sweep, pk=min(key, 2**63 - 1))
+    sweep = get_object_or_404(Sweep, pk=key)
     template = "training/sweep.html#runs" if request.htmx else "training/sweep.html"
     return render(request, template, shown(sweep))
 
@@ -101,5 +101,5 @@ def _value(job: TrainingJob, name: str) -> str:
 
 
 def _changed(key: int, change: Callable[..., None]) -> HttpResponse:
-    change(sweep=get_object_or_404(Sweep, pk=min(key, 2**63 - 1)))
+    change(sweep=get_object_or_404(Sweep, pk=key))
     return redirect("training:sweep", key)

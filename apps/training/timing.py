@@ -144,6 +144,8 @@ def _config(timing: StepTiming, run: Path) -> dict[str, Any]:
         "steps_per_save": steps * 100,
         "patience": None,
         "keep_best": False,
+        "resume_adapter_file": None,
+        "test": False,
         "prompts": [],
     }
 

@@ -189,7 +189,7 @@ def delete(request: HttpRequest, key: int) -> HttpResponse:
 
 
 def _job(key: int) -> TrainingJob:
-    return get_object_or_404(TrainingJob.objects.newest_first(), pk=min(key, 2**63 - 1))
+    return get_object_or_404(TrainingJob.objects.newest_first(), pk=key)
 
 
 def _tried(request: HttpRequest, key: int, change: Callable[[TrainingJob], None]) -> HttpResponse:

@@ -52,6 +52,9 @@ def train(
         Path | None, typer.Option("--config", "-c", help="Settings as mlx-lm's YAML.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="lora, dora or full.")] = None,
+    start_from: Annotated[
+        str | None, typer.Option(help="An adapter of the same model to train on.")
+    ] = None,
     objective: Annotated[
         str | None, typer.Option(help="sft, dpo or orpo; left out: what the data is for.")
     ] = None,
@@ -90,7 +93,7 @@ def train(
         "method": method, "objective": objective, "beta": beta, "iters": iters, "batch_size": batch_size, "seed": seed,
         "learning_rate": learning_rate, "num_layers": num_layers, "mask_prompt": mask_prompt,
         "max_seq_length": max_seq_length, "gradient_checkpointing": grad_checkpoint,
-        "lora": None if rank is None else {"rank": rank},
+        "lora": None if rank is None else {"rank": rank}, "resume_adapter_file": start_from,
     }  # fmt: skip
     with hub() as client:
         order = {
@@ -138,7 +141,11 @@ def _settings(config: Path | None, options: list[str], chosen: dict[str, Any]) -
     given = {name: value for name, value in chosen.items() if value is not None}
     if "lora" in given and isinstance(settings.get("lora"), dict):
         given["lora"] = settings["lora"] | given["lora"]
-    return settings | given
+    settings |= given
+    start = settings.get("resume_adapter_file")
+    if isinstance(start, str) and Path(start).exists():
+        settings["resume_adapter_file"] = str(Path(start).absolute())
+    return settings
 
 
 def _read(yaml: str) -> dict[str, Any]:
@@ -173,6 +180,8 @@ def _watch(client: HubClient, job: Job, *, detach: bool, as_json: bool) -> None:
             job = _followed(client, job, tell, interrupted)
     if as_json:
         print_json(job)
+    elif job["test"] is not None:
+        typer.echo(_tested(job["test"]))
     match job["state"]:
         case "queued" | "running" if not as_json:
             key = job["id"]
@@ -188,6 +197,12 @@ def _watch(client: HubClient, job: Job, *, detach: bool, as_json: bool) -> None:
             typer.echo(f"Stopped at step {job['step']:,}. `mlx-hub resume {job['id']}` goes on.")
         case "failed" | "cancelled" | "interrupted" as state:
             raise CommandFailed(job["error"] or f"The job is {state}.")
+
+
+def _tested(test: dict[str, Any]) -> str:
+    perplexity = test["perplexity"]
+    shown = "" if perplexity is None else f", perplexity {perplexity:.2f}"
+    return f"Test loss {test['loss']:.4f}{shown}, of {test['rows']:,} rows."
 
 
 def _followed(client: HubClient, job: Job, tell: Tell, interrupted: threading.Event) -> Job:

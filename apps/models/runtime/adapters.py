@@ -114,6 +114,42 @@ class AdapterFolder:
         return len(self.tensors[f"{layer}.lora_a"].shape) == 3
 
 
+@dataclass(frozen=True)
+class AdapterShape:
+    """What another training has to have alike to go on from an adapter."""
+
+    method: Literal["lora", "dora"]
+    rank: int
+    scale: float
+    blocks: frozenset[int]
+    """Numbers of the base's blocks that it changes, from 0."""
+    keys: frozenset[str]
+    """Layers that it changes in them, such as ``self_attn.q_proj``; whole names of others."""
+
+
+def read_shape(path: Path) -> AdapterShape:
+    """Of the adapter in the folder ``path``, without its weights. Raises AdapterFormatError."""
+    config = _config(_contents(path / CONFIG_FILE, MAX_CONFIG_BYTES), path)
+    file = path / WEIGHTS_FILE
+    try:
+        with file.open("rb") as stream:
+            tensors = parse_header(stream, file.stat().st_size)
+    except (OSError, ValueError) as error:
+        raise AdapterFormatError(
+            f"{WEIGHTS_FILE} in {path.name} can't be read ({error}). Copy or train the adapter again."
+        ) from error
+    _check_tensors(tensors, config.lora_parameters.rank, path)
+    layers = {name.rpartition(".")[0] for name in tensors}
+    found = {layer: _BLOCK.search(layer) for layer in layers}
+    return AdapterShape(
+        config.fine_tune_type,
+        config.lora_parameters.rank,
+        config.lora_parameters.scale,
+        frozenset(int(match[1]) for match in found.values() if match),
+        frozenset(layer[match.end() :] if match else layer for layer, match in found.items()),
+    )
+
+
 def read_adapter(path: Path) -> AdapterFolder:
     """Read and check the adapter in the folder ``path``. Raises AdapterFormatError."""
     raw = _contents(path / CONFIG_FILE, MAX_CONFIG_BYTES)

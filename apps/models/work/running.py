@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
 
-from apps.jobs.conduct import Report, conduct
+from apps.jobs.conduct import Progress, conduct
 from apps.jobs.models import JobState
 from apps.jobs.turns import turn_of_its_own
 from apps.models.work.kinds import EXPECTED, work_of
 from apps.models.work.models import ModelJob
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and how far along the job is, from 0.0 to 1.0."""
 
 
 def run(
@@ -22,7 +17,7 @@ def run(
     *,
     stops: threading.Event,
     stopped_as: JobState = JobState.INTERRUPTED,
-    on_progress: Progress = lambda doing, fraction: None,
+    on_progress: Progress | None = None,
 ) -> None:
     """Run a queued job until it ends or ``stops`` is set, in its turn. Raises AnotherWorks.
 
@@ -37,15 +32,14 @@ def carry_out(
     *,
     stops: threading.Event,
     stopped_as: JobState = JobState.INTERRUPTED,
-    on_progress: Progress = lambda doing, fraction: None,
+    on_progress: Progress | None = None,
 ) -> None:
     """As ``run``, for whoever has the turn already."""
-
-    def work(report: Report) -> None:
-        def tell(doing: str, fraction: float, **fields: Any) -> None:
-            on_progress(doing, fraction)
-            report(doing, fraction, **fields)
-
-        work_of(job)(job, tell)
-
-    conduct(job, work, expected=EXPECTED, worker_stops=stops, stopped_as=stopped_as)
+    conduct(
+        job,
+        lambda report: work_of(job)(job, report),
+        expected=EXPECTED,
+        worker_stops=stops,
+        stopped_as=stopped_as,
+        on_progress=on_progress,
+    )

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Router, Status
 from pydantic import ValidationError
 
 from apps.inference.api.errors import ErrorResponse, Problem, problem
+from apps.jobs.rest import JobRoutes, Limit, Offset
 from apps.training.evaluation import services
-from apps.training.evaluation.errors import (
-    BadEvaluation,
-    EvaluationActive,
-    EvaluationError,
-    EvaluationNotFound,
-)
+from apps.training.evaluation.errors import BadEvaluation, EvaluationActive, EvaluationError
 from apps.training.evaluation.models import Evaluation
 from apps.training.evaluation.results import side_by_side
 from apps.training.evaluation.schemas import (
@@ -28,14 +22,20 @@ from apps.training.evaluation.schemas import (
 
 router = Router(tags=["Evaluations"])
 
-FOUND = {200: EvaluationOut, 404: ErrorResponse}
+jobs = JobRoutes(
+    router,
+    "/evaluations",
+    rows=Evaluation.objects.newest_first,
+    out=EvaluationOut,
+    fault=ErrorResponse,
+    called="evaluation",
+    code="evaluation_not_found",
+)
 
 
 def evaluation_problem(error: EvaluationError) -> Problem:
     """The answer to what an evaluation refused."""
     match error:
-        case EvaluationNotFound():
-            return problem(404, str(error), code="evaluation_not_found")
         case EvaluationActive():
             return problem(409, str(error), code="evaluation_active")
         case _:
@@ -45,8 +45,8 @@ def evaluation_problem(error: EvaluationError) -> Problem:
 @router.get("/evaluations", response=EvaluationList, summary="List evaluations")
 def list_evaluations(
     request: HttpRequest,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> EvaluationList:
     """The newest first, with the figures there are."""
     found = Evaluation.objects.listed()
@@ -73,10 +73,10 @@ def start_evaluation(request: HttpRequest, payload: EvaluationRequest) -> Status
     return Status(201, EvaluationOut.of(evaluation))
 
 
-@router.get("/evaluations/{int:key}", response=FOUND, summary="One evaluation")
-def get_evaluation(request: HttpRequest, key: int) -> EvaluationOut:
+@jobs.show(summary="One evaluation")
+def get_evaluation(evaluation: Evaluation) -> EvaluationOut:
     """How far it is, and the figures by now."""
-    return EvaluationOut.of(_evaluation(key))
+    return EvaluationOut.of(evaluation)
 
 
 @router.get(
@@ -87,11 +87,11 @@ def get_evaluation(request: HttpRequest, key: int) -> EvaluationOut:
 def get_answers(
     request: HttpRequest,
     key: int,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> QuestionList:
     """What each subject said to each question."""
-    evaluation = _evaluation(key)
+    evaluation = jobs.numbered(key)
     asked = side_by_side(evaluation, offset, offset + limit)
     return QuestionList(
         questions=[QuestionOut.of(each) for each in asked],
@@ -99,36 +99,19 @@ def get_answers(
     )
 
 
-@router.post("/evaluations/{int:key}/cancel", response=FOUND, summary="Cancel an evaluation")
-def cancel_evaluation(request: HttpRequest, key: int) -> EvaluationOut:
+@jobs.action("cancel", summary="Cancel an evaluation")
+def cancel_evaluation(evaluation: Evaluation) -> None:
     """A running one ends within a second or two; what is found by then stays."""
-    evaluation = _evaluation(key)
     services.cancel(evaluation=evaluation)
-    return EvaluationOut.of(evaluation)
 
 
-@router.post("/evaluations/{int:key}/resume", response=FOUND, summary="Resume an evaluation")
-def resume_evaluation(request: HttpRequest, key: int) -> EvaluationOut:
+@jobs.action("resume", summary="Resume an evaluation")
+def resume_evaluation(evaluation: Evaluation) -> None:
     """Asks what was not asked yet; one that does not stand still stays as it is."""
-    evaluation = _evaluation(key)
     services.resume(evaluation=evaluation)
-    return EvaluationOut.of(evaluation)
 
 
-@router.delete(
-    "/evaluations/{int:key}",
-    response={204: None, (404, 409): ErrorResponse},
-    summary="Delete an evaluation",
-)
-def delete_evaluation(request: HttpRequest, key: int) -> Status[None]:
+@jobs.removal(summary="Delete an evaluation")
+def delete_evaluation(evaluation: Evaluation) -> None:
     """Forgets one that is at nobody's hands."""
-    services.delete(evaluation=_evaluation(key))
-    return Status(204, None)
-
-
-def _evaluation(key: int) -> Evaluation:
-    """Raises EvaluationNotFound."""
-    evaluation = Evaluation.objects.newest_first().filter(pk=min(key, 2**63 - 1)).first()
-    if evaluation is None:
-        raise EvaluationNotFound(f"There is no evaluation {key}. GET /api/evaluations lists them.")
-    return evaluation
+    services.delete(evaluation=evaluation)

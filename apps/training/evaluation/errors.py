@@ -1,9 +1,8 @@
 """What can be wrong with an evaluation.
 
 EvaluationError
-├── BadEvaluation       it can't be begun, or gone on with, like this
-├── EvaluationNotFound  there is none of this number
-└── EvaluationActive    it is at work
+├── BadEvaluation     it can't be begun, or gone on with, like this
+└── EvaluationActive  it is at work
 """
 
 from __future__ import annotations
@@ -15,10 +14,6 @@ class EvaluationError(Exception):
 
 class BadEvaluation(EvaluationError):
     """The order can't be carried out."""
-
-
-class EvaluationNotFound(EvaluationError):
-    """There is no evaluation of this number."""
 
 
 class EvaluationActive(EvaluationError):

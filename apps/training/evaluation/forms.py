@@ -66,11 +66,11 @@ class EvaluationForm(forms.Form):
         PromptSet.objects.all(), label="And a prompt set", required=False, empty_label="None"
     )
     save_as = forms.CharField(
-        label="Keep these prompts as a set called",
+        label="Keep the prompts as",
         required=False,
         max_length=100,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        help_text="Empty: they are asked this once.",
+        help_text="The name of a prompt set. Empty: they are asked this once.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -4,22 +4,20 @@ an evaluation that goes on asks only for the rest."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from apps.datasets.formats.errors import NoTokens
 from apps.datasets.formats.tokens import RowTokenizer, load_tokenizer
 from apps.inference.client import EngineError
 from apps.inference.services import ModelNotFound, NamedModel, engine, resolve_model
-from apps.jobs.conduct import Report, conduct
+from apps.jobs.conduct import Progress, conduct
 from apps.jobs.models import JobState
 from apps.training.evaluation.asking import Asked, Asking, Likelihood, Outcome, Refused, Said
 from apps.training.evaluation.checks import Judge, judge_of
 from apps.training.evaluation.errors import EvaluationError
 from apps.training.evaluation.material import rows_of
 from apps.training.evaluation.models import Evaluation, Finding
-
-Progress = Callable[[str, float], None]
 
 Place = tuple[bool, int, int]
 """Whether it answers, the row, the subject: what is found once."""
@@ -29,23 +27,16 @@ def run(
     evaluation: Evaluation,
     *,
     stops: threading.Event,
-    on_progress: Progress = lambda doing, fraction: None,
+    on_progress: Progress | None = None,
 ) -> None:
     """Ask until all is asked, somebody cancels it, or ``stops`` is set; then it goes on later."""
-
-    def work(report: Report) -> None:
-        def tell(doing: str, fraction: float) -> None:
-            on_progress(doing, fraction)
-            report(doing, fraction)
-
-        _Run(evaluation).go(tell)
-
     conduct(
         evaluation,
-        work,
+        lambda report: _Run(evaluation).go(report),
         expected=(EvaluationError, EngineError, ModelNotFound, NoTokens),
         worker_stops=stops,
         stopped_as=JobState.QUEUED,
+        on_progress=on_progress,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from apps.jobs.rest import StateName
 from apps.training.evaluation.models import Evaluation, Finding
 from apps.training.evaluation.plan import MOST_QUESTIONS, MOST_SUBJECTS, Check, Plan, Prompt
 from apps.training.evaluation.results import Score, SideBySide, scores
@@ -64,7 +65,7 @@ class EvaluationOut(BaseModel):
     id: int
     plan: Plan
     dataset: str | None = Field(description="As `words@3`; null: none, or it is deleted.")
-    state: Literal["queued", "running", "paused", "done", "failed", "cancelled", "interrupted"]
+    state: StateName
     doing: str
     fraction: float = Field(description="How far it is, from 0.0 to 1.0.")
     error: str

@@ -58,7 +58,7 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_POST
 def delete_prompts(request: HttpRequest, key: int) -> HttpResponse:
     """Forgets a prompt set; evaluations keep what they asked."""
-    get_object_or_404(PromptSet, pk=min(key, 2**63 - 1)).delete()
+    get_object_or_404(PromptSet, pk=key).delete()
     return redirect("evaluations:home")
 
 
@@ -99,7 +99,7 @@ def delete(request: HttpRequest, key: int) -> HttpResponse:
 
 
 def _evaluation(key: int) -> Evaluation:
-    return get_object_or_404(Evaluation.objects.newest_first(), pk=min(key, 2**63 - 1))
+    return get_object_or_404(Evaluation.objects.newest_first(), pk=key)
 
 
 def _initial(request: HttpRequest) -> dict[str, Any]:

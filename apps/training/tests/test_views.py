@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import strip_tags
 
+from apps.inference import residency
 from apps.models.models import Adapter, LocalModel
 from apps.training.models import Metric, Sample, TrainingJob
 from apps.training.tests.jobs import make_job
@@ -104,6 +105,20 @@ class TestNew:
         assert told in text_of(response)
         assert not TrainingJob.objects.exists()
 
+    def test_says_beside_the_field_what_its_value_may_be(
+        self, client: Client, base: LocalModel, data: Path
+    ) -> None:
+        changes = {"learning_rate": "7", "lora__rank": "0"}
+        response = client.post(NEW, self.body(data, **changes))
+        errors = response.context["form"].errors
+        assert set(errors) == {"learning_rate", "lora__rank"}
+        assert errors["learning_rate"] == ["Input should be less than or equal to 1."]
+        examined = client.post(NEW, self.body(data, action="examine", **changes), headers=HTMX)
+        assert "Learning rate: Input should be less" in text_of(examined)
+
+    def test_leads_to_data_where_there_is_none(self, client: Client, base: LocalModel) -> None:
+        assert "There is no dataset yet." in text_of(client.get(NEW))
+
     def test_is_examined_before_it_has_a_name(
         self, client: Client, base: LocalModel, data: Path
     ) -> None:
@@ -143,11 +158,10 @@ class TestNew:
         queued: list[int],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        unloaded: list[str] = []
-        engine = SimpleNamespace(call=lambda request, kind: unloaded.append(request.digest))
-        monkeypatch.setattr("apps.training.order_views.attentive_engine", lambda: engine)
+        unloaded: list[LocalModel] = []
+        monkeypatch.setattr(residency, "unload", lambda *, model: unloaded.append(model))
         response = client.post(reverse("training:unload"), self.body(data, unload="base"))
-        assert unloaded == [base.digest]
+        assert unloaded == [base]
         assert response["Location"] == at("detail", TrainingJob.objects.get())
 
     def test_takes_settings_from_yaml(self, client: Client, base: LocalModel, data: Path) -> None:
@@ -190,6 +204,17 @@ class TestJob:
         assert "Number 51?" in page
         assert "Stop and save" in page
         assert "fine_tune_type: lora" in page
+
+    @pytest.mark.parametrize(
+        ("rows", "told"), [(0, "none no validation rows"), (8, "none yet not evaluated yet")]
+    )
+    def test_says_why_there_is_no_validation_loss(
+        self, client: Client, tiny: LocalModel, rows: int, told: str
+    ) -> None:
+        facts = {"rows": 40, "validation_rows": rows, "tokens": 1, "truncated": 0, "dropped": 0}
+        job = make_job(tiny, facts=facts | {"trainable": 1, "parameters": 2})
+        page = text_of(client.get(at("detail", job)))
+        assert told in " ".join(strip_tags(page).split())
 
     def test_is_polled_while_it_runs_and_not_after(self, client: Client, tiny: LocalModel) -> None:
         job = make_job(tiny)
@@ -290,6 +315,7 @@ class TestActions:
         TrainingJob.objects.update(state="done", ending="stopped", wish="")
         page = text_of(client.get(at("detail", job)))
         assert "Stopped and saved at step 3 of 400." in page
+        assert "stopped" in text_of(client.get(reverse("training:compare"), {"jobs": job.pk}))
         assert "Resume" in page
 
     def test_keep_what_a_paused_run_had_learnt(self, client: Client, tiny: LocalModel) -> None:

@@ -50,6 +50,8 @@ def main(run: Path, control: Control, part: Part = Part()) -> int:
     """Train what the run's folder says; every failure becomes the run's last event."""
     # MLX must find its BLAS in memory, so it is imported behind this.
     profile = accelerator.prepare()
+    # All that takes long to import, too: others are patient from the moment that they meet.
+    import apps.training.trainer.loop  # noqa: F401
     from apps.training.trainer.ranks import World
 
     log: EventLog = Silence()
@@ -71,7 +73,8 @@ def _train(
     from mlx_lm.utils import get_total_parameters
 
     from apps.models.runtime import cpu, loading
-    from apps.training.trainer.data import read_split, require_rows
+    from apps.training.trainer.beginning import begin_with
+    from apps.training.trainer.data import read_splits
     from apps.training.trainer.loop import Trainer
     from apps.training.trainer.objectives import objective_of
     from apps.training.trainer.reference import Reference
@@ -84,27 +87,24 @@ def _train(
     except RuntimeFault as error:
         raise BadConfig(str(error)) from error
     prepare_model(loaded.model, config)
+    if config.resume_adapter_file is not None:
+        begin_with(loaded.model, Path(config.resume_adapter_file), world)
     world.beat()
     objective = objective_of(config)
-    train, valid = (
-        read_split(Path(config.data) / name, loaded.tokenizer, config, pairs=objective.pairs)
-        for name in ("train.jsonl", "valid.jsonl")
-    )
-    require_rows(train, "train.jsonl", config.max_seq_length)
+    splits = read_splits(loaded.tokenizer, config, pairs=objective.pairs)
     world.beat()
     if objective.has_reference:
-        reference = Reference(run, config, loaded.model, world, control)
-        train, valid = reference.added(train, valid)
-    trainer = Trainer(
-        config, run, loaded.model, loaded.tokenizer, train, valid, log, control, world
-    )
+        splits = Reference(run, config, loaded.model, world, control).added(splits)
+    trainer = Trainer(config, run, loaded.model, loaded.tokenizer, splits, log, control, world)
+    train = splits.train
     log.tell(
         Started(
             step=trainer.progress.step,
             parameters=get_total_parameters(loaded.model),
             trainable=sum(array.size for array in trainable(loaded.model).values()),
             rows=len(train),
-            validation_rows=len(valid),
+            validation_rows=len(splits.valid),
+            test_rows=len(splits.test),
             truncated=train.truncated,
             dropped=train.dropped,
             tokens=train.tokens,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import mlx.core as mx
 import numpy as np
@@ -75,6 +76,14 @@ class TokenRows:
         """Every item once, the shortest first; the last batch may have fewer."""
         starts = range(0, len(self.items), batch_size)
         return [tuple(self.items[start : start + batch_size]) for start in starts]
+
+
+class Splits(NamedTuple):
+    """A run's data; a split may be empty."""
+
+    train: TokenRows
+    valid: TokenRows
+    test: TokenRows
 
 
 def rows_of(item: Item) -> tuple[Row, ...]:

@@ -58,7 +58,9 @@ class TrainingConfig(_Frozen):
     model: str
     """Folder of the base model."""
     data: str
-    """Folder with train.jsonl and, for validation, valid.jsonl."""
+    """Folder with train.jsonl and, for validation, valid.jsonl; test.jsonl where ``test`` is on."""
+    resume_adapter_file: str | None = Field(default=None, max_length=1000)
+    """Weights of an adapter that the run begins with, of the same shapes; None: new ones."""
     objective: Literal["sft", "dpo", "orpo"] = "sft"
     """Supervised, or by preference: then every row has a chosen and a rejected answer."""
     beta: float = Field(default=0.1, gt=0, le=1000, allow_inf_nan=False)
@@ -86,6 +88,10 @@ class TrainingConfig(_Frozen):
     seed: int = Field(default=0, ge=0, lt=2**32)
     val_batches: int = Field(default=25, ge=-1)
     """Validation batches, evenly spread; -1 for all."""
+    test: bool = False
+    """Whether the result of a run that is through is measured on test.jsonl."""
+    test_batches: int = Field(default=500, ge=-1)
+    """As ``val_batches``."""
     steps_per_report: Count = 10
     steps_per_eval: Count = 200
     steps_per_save: Count = 100
@@ -110,6 +116,11 @@ class TrainingConfig(_Frozen):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
+        if self.method == "full" and self.resume_adapter_file is not None:
+            raise ValueError(
+                "all weights are trained, which an adapter is no start for. Fuse the adapter with "
+                "its base and train what comes of it"
+            )
         if self.iters < self.accumulation:
             raise ValueError(
                 f"accumulation {self.accumulation} is more than iters {self.iters}: the model "

@@ -16,7 +16,7 @@ import numpy as np
 from jinja2 import TemplateError
 from mlx_lm.tuner.datasets import create_dataset
 
-from apps.training.trainer.batches import Item, Pair, Row, TokenRows
+from apps.training.trainer.batches import Item, Pair, Row, Splits, TokenRows
 from apps.training.trainer.config import TrainingConfig
 from apps.training.trainer.errors import BadData
 from apps.training.trainer.preferences import is_pair, tokens_of_pair
@@ -26,6 +26,21 @@ Make = Callable[[dict[str, Any]], list[tuple[list[int], int]]]
 
 _UNUSABLE = (KeyError, ValueError, TypeError, AttributeError, IndexError, TemplateError)
 """What mlx-lm, tokenizers and templates raise on rows of other shapes."""
+
+
+def read_splits(tokenizer: Any, config: TrainingConfig, *, pairs: bool) -> Splits:
+    """All that the run needs of its data folder. Raises BadData."""
+    folder = Path(config.data)
+
+    def read(name: str) -> TokenRows:
+        return read_split(folder / name, tokenizer, config, pairs=pairs)
+
+    test = read("test.jsonl") if config.test else TokenRows([])
+    splits = Splits(read("train.jsonl"), read("valid.jsonl"), test)
+    require_rows(splits.train, "train.jsonl", config.max_seq_length)
+    if config.test:
+        require_rows(test, "test.jsonl", config.max_seq_length)
+    return splits
 
 
 def read_split(path: Path, tokenizer: Any, config: TrainingConfig, *, pairs: bool) -> TokenRows:

@@ -35,6 +35,30 @@ def evaluate(
     world: World,
 ) -> Evaluation:
     """Of the model as it is; the ranks share the batches. There has to be one."""
+    table = score_table(model, objective, batches, max_seq_length, world)
+    indexes = [item.index for batch in batches for item in batch]
+    loss, figures = means_of(table, objective)
+    means = table[:, 0] / np.maximum(table[:, 1], 1)
+    ranked = sorted(
+        (
+            RowLoss(row=index, loss=mean)
+            for index, mean in zip(indexes, means.tolist(), strict=True)
+        ),
+        key=attrgetter("loss"),
+    )
+    return Evaluation(
+        loss, figures, tuple(ranked[:_SHOWN_ROWS]), tuple(ranked[-_SHOWN_ROWS:][::-1])
+    )
+
+
+def score_table(
+    model: nn.Module,
+    objective: Objective,
+    batches: Sequence[tuple[Item, ...]],
+    max_seq_length: int,
+    world: World,
+) -> np.ndarray:
+    """Shape (items of all batches, 2 + the objective's figures): loss, weight and figures of each."""
     indexes = [item.index for batch in batches for item in batch]
     places = {index: place for place, index in enumerate(indexes)}
     table = np.zeros((len(indexes), 2 + len(objective.figures)))
@@ -47,19 +71,10 @@ def evaluate(
         )
         world.beat()
     model.train()
-    table = world.total(table)
+    return world.total(table)
+
+
+def means_of(table: np.ndarray, objective: Objective) -> tuple[float, dict[str, float]]:
+    """The objective's loss over all items, and its figures by name."""
     totals = table.sum(axis=0) / max(table[:, 1].sum(), 1)
-    means = table[:, 0] / np.maximum(table[:, 1], 1)
-    ranked = sorted(
-        (
-            RowLoss(row=index, loss=mean)
-            for index, mean in zip(indexes, means.tolist(), strict=True)
-        ),
-        key=attrgetter("loss"),
-    )
-    return Evaluation(
-        float(totals[0]),
-        dict(zip(objective.figures, totals[2:].tolist(), strict=True)),
-        tuple(ranked[:_SHOWN_ROWS]),
-        tuple(ranked[-_SHOWN_ROWS:][::-1]),
-    )
+    return float(totals[0]), dict(zip(objective.figures, totals[2:].tolist(), strict=True))

@@ -41,6 +41,8 @@ class Started(_Event):
     """Parameters that the run changes."""
     rows: int
     validation_rows: int
+    test_rows: int = 0
+    """Of the whole split; 0 where the result is not measured on it."""
     truncated: int
     """Training rows that are cut at the length limit."""
     dropped: int
@@ -90,6 +92,18 @@ class Evaluated(_Event):
     best_rows: tuple[RowLoss, ...] = ()
 
 
+class Measured(_Event):
+    """What the run's result comes to on rows that nothing was chosen by."""
+
+    kind: Literal["measured"] = "measured"
+    step: int
+    loss: float
+    """The objective's, as ``Evaluated`` has it."""
+    rows: int
+    seconds: float
+    figures: dict[str, float] = Field(default_factory=dict)
+
+
 class Sampled(_Event):
     """What the model answers to a chosen prompt now."""
 
@@ -122,7 +136,7 @@ class Failed(_Event):
     message: str
 
 
-Event = Started | Trained | Evaluated | Sampled | Saved | Ended | Failed
+Event = Started | Trained | Evaluated | Measured | Sampled | Saved | Ended | Failed
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 

@@ -12,7 +12,7 @@ import mlx.nn as nn
 import mlx.optimizers as optim
 from mlx.utils import tree_flatten, tree_unflatten
 
-from apps.training.trainer.batches import Batch, Course, TokenRows, as_batch, spread
+from apps.training.trainer.batches import Batch, Course, Splits, as_batch, spread
 from apps.training.trainer.checkpoints import Checkpoints, Progress, Window
 from apps.training.trainer.config import TrainingConfig
 from apps.training.trainer.control import Control, Wish
@@ -25,6 +25,7 @@ from apps.training.trainer.results import Results
 from apps.training.trainer.samples import answers
 from apps.training.trainer.setup import make_optimizer, trainable
 from apps.training.trainer.steps import Gradients, Step, compiled_step
+from apps.training.trainer.testing import FinalTest
 
 _WISHES = tuple(Wish)
 
@@ -45,8 +46,7 @@ class Trainer:
         run: Path,
         model: nn.Module,
         tokenizer: Any,
-        train: TokenRows,
-        valid: TokenRows,
+        splits: Splits,
         log: EventLog,
         control: Control,
         world: World,
@@ -62,8 +62,15 @@ class Trainer:
         self._control = control
         self._world = world
         self._objective = objective_of(config)
-        self._course = Course(train, config.batch_size, config.seed)
-        self._validation = spread(valid.batches(config.batch_size), config.val_batches)
+        self._course = Course(splits.train, config.batch_size, config.seed)
+        self._validation = spread(splits.valid.batches(config.batch_size), config.val_batches)
+        self._test = FinalTest(
+            run,
+            spread(splits.test.batches(config.batch_size), config.test_batches),
+            self._objective,
+            config.max_seq_length,
+            world,
+        )
         self._checkpoints = Checkpoints(run, config.keep_checkpoints)
         self._results = Results(run, config)
         self._optimizer: optim.Optimizer = make_optimizer(config)
@@ -121,12 +128,15 @@ class Trainer:
         """Why somebody wants the run to end here; None where nobody does."""
         if self.progress.step >= self._config.iters:
             return None
-        # The first rank's: where some would go on and others not, all would wait for ever.
-        asked = self._control.look() if self._world.is_first else Wish.GO_ON
-        wish = _WISHES[self._world.decided(_WISHES.index(asked))]
+        wish = self._asked()
         if wish is Wish.CANCEL or self._at_update:
             return _REASONS.get(wish)
         return None
+
+    def _asked(self) -> Wish:
+        """The first rank's: where some would go on and others not, all would wait for ever."""
+        asked = self._control.look() if self._world.is_first else Wish.GO_ON
+        return _WISHES[self._world.decided(_WISHES.index(asked))]
 
     def _ending(self) -> Reason | None:
         """Why the run is over; None where it goes on."""
@@ -242,9 +252,28 @@ class Trainer:
             self._save()
             if self._world.is_first:
                 self._results.write(self._model, self._tokenizer)
+        if reason in ("finished", "early_stopping"):
+            reason = self._measure() or reason
         ended = Ended(step=self.progress.step, reason=reason)
         self._log.tell_last(ended)
         return ended
+
+    def _measure(self) -> Reason | None:
+        """Test the result; why that was broken off, None where it was not."""
+        if self._config.keep_best:
+            self._follow_weights()
+        asked = Wish.GO_ON
+
+        def is_wanted() -> bool:
+            nonlocal asked
+            asked = self._asked()
+            return asked is Wish.GO_ON
+
+        found = self._test.tested(self._model, self.progress.step, is_wanted)
+        if found is not None:
+            _finite(found.loss, found.step)
+            self._log.tell(found)
+        return _REASONS.get(asked)
 
     def _restore(self) -> None:
         newest = self._checkpoints.newest() if self._world.is_first else None
@@ -261,10 +290,13 @@ class Trainer:
         self.progress = Progress.model_validate_json(
             self._world.text(self.progress.model_dump_json())
         )
-        weights = self._world.arrays(trainable(self._model))
-        self._model.load_weights(list(weights.items()), strict=False)
+        self._follow_weights()
         state = self._world.arrays(dict(tree_flatten(self._optimizer.state)))
         self._optimizer.state = tree_unflatten(list(state.items()))
+
+    def _follow_weights(self) -> None:
+        weights = self._world.arrays(trainable(self._model))
+        self._model.load_weights(list(weights.items()), strict=False)
 
 
 def _sums(sofar: tuple[float, ...], found: mx.array) -> tuple[float, ...]:

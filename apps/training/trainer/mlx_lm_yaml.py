@@ -27,12 +27,10 @@ _NAMES = {
 """mlx-lm's names of what is called otherwise here."""
 
 _PASSED_OVER = frozenset({
-    "train", "test", "test_batches", "adapter_path", "config", "clear_cache_threshold",
-    "report_to", "project_name",
+    "train", "adapter_path", "config", "clear_cache_threshold", "report_to", "project_name",
 })  # fmt: skip
 
 _REFUSED = {
-    "resume_adapter_file": "Resume the job instead, or train on from a fused model.",
     "trust_remote_code": "A model's own code is never run here.",
 }
 
@@ -106,6 +104,8 @@ def write_yaml(config: TrainingConfig) -> str:
     theirs: dict[str, Any] = {"train": True} | {
         turned.get(name, name): value for name, value in known.items() if name not in _OURS
     }
+    if config.resume_adapter_file is None:
+        del theirs["resume_adapter_file"]
     theirs["lora_parameters"] = config.lora.model_dump(mode="json", exclude_none=True)
     if config.optimizer_options:
         theirs["optimizer_config"] = {config.optimizer: config.optimizer_options}

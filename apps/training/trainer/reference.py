@@ -16,7 +16,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from apps.training.trainer.batches import Course, Item, Pair, TokenRows, as_batch, spread
+from apps.training.trainer.batches import Course, Item, Pair, Splits, TokenRows, as_batch, spread
 from apps.training.trainer.checkpoints import save_arrays
 from apps.training.trainer.config import TrainingConfig
 from apps.training.trainer.control import Control, Wish
@@ -42,20 +42,21 @@ class Reference:
     world: World
     control: Control
 
-    def added(self, train: TokenRows, valid: TokenRows) -> tuple[TokenRows, TokenRows]:
-        """Both splits with the reference in all pairs that the run comes to.
+    def added(self, splits: Splits) -> Splits:
+        """The splits with the reference in all pairs that the run comes to.
 
         Incomplete where somebody wants the run to end. Raises DiskFull.
         """
         config = self.config
         wanted = {
-            "train": Course(train, config.batch_size, config.seed).used(config.iters),
-            "valid": spread(valid.batches(config.batch_size), config.val_batches),
+            "train": Course(splits.train, config.batch_size, config.seed).used(config.iters),
+            "valid": spread(splits.valid.batches(config.batch_size), config.val_batches),
+            "test": spread(splits.test.batches(config.batch_size), config.test_batches),
         }
         before = _load(self.run / FILE) if self.world.is_first else {}
         after = {name: self._table(batches, before.get(name)) for name, batches in wanted.items()}
         self._save(after)
-        return _filled(train, after["train"]), _filled(valid, after["valid"])
+        return Splits(*(_filled(split, after[name]) for name, split in splits._asdict().items()))
 
     def _table(self, batches: Batches, before: np.ndarray | None) -> np.ndarray:
         lines = 1 + max((item.index for batch in batches for item in batch), default=-1)

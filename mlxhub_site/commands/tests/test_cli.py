@@ -12,6 +12,7 @@ from apps.inference.engine import protocol
 from apps.models.models import Adapter, LocalModel
 from mlxhub_site.cli import app
 from tests.fake_engine import FakeEngine, failure, reply
+from tests.registry import make_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,6 +26,11 @@ def test_status_tells_the_accelerator_and_the_cache(fake_engine: FakeEngine) -> 
     assert result.exit_code == 0, result.output
     assert "Accelerator" in result.stdout
     assert "Prompt cache" in result.stdout
+
+
+def test_the_version_is_a_command_and_an_option() -> None:
+    assert run("--version").stdout == run("version").stdout
+    assert run("--version").stdout.startswith("MLX Model Hub ")
 
 
 def test_models_are_listed(tiny: LocalModel) -> None:
@@ -44,6 +50,29 @@ def test_load_and_unload_call_the_engine(fake_engine: FakeEngine, tiny: LocalMod
         protocol.LoadModel,
         protocol.UnloadModel,
     ]
+
+
+def test_without_a_name_the_first_model_is_loaded_and_all_are_unloaded(
+    fake_engine: FakeEngine, tiny: LocalModel
+) -> None:
+    make_model("zeta")
+    run("load", "zeta")
+    assert run("load").stdout.startswith("tiny is loaded")
+    assert set(run("unload").stdout.splitlines()) == {"tiny is unloaded.", "zeta is unloaded."}
+    assert run("unload").stdout == "No model is loaded.\n"
+
+
+def test_a_model_that_is_answering_stays_and_the_others_go(
+    fake_engine: FakeEngine, tiny: LocalModel
+) -> None:
+    make_model("zeta")
+    run("load", "tiny")
+    run("load", "zeta")
+    fake_engine.once(protocol.UnloadModel, failure("model_busy", "It is answering 2 requests."))
+    result = run("unload")
+    assert (result.exit_code, result.stdout) == (5, "zeta is unloaded.\n")
+    assert "tiny: It is answering 2 requests." in result.stderr
+    assert "Still loaded: tiny." in result.stderr
 
 
 def test_chat_keeps_the_conversation(fake_engine: FakeEngine, tiny: LocalModel) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from mlxhub_site.commands.outcome import OUTDATED
 from mlxhub_site.settings import HUB
 from mlxhub_site.supervisor import up as supervisor_up
 from mlxhub_site.supervisor.instance import StartRefused
@@ -32,6 +34,12 @@ def hold_a_damaged(name: str) -> Callable[[Path], None]:
     return spoil
 
 
+def hold_an_earlier_versions_database(home: Path) -> None:
+    home.mkdir()
+    with closing(sqlite3.connect(home / "hub.sqlite3")) as database:
+        database.execute("CREATE TABLE django_migrations (id, app, name, applied)")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -39,8 +47,9 @@ def hold_a_damaged(name: str) -> Callable[[Path], None]:
         (hold_a_damaged("hub.sqlite3"), "Error: The database answered: file is not a database"),
         (hold_a_damaged("queue.sqlite3"), "Error: queue.sqlite3 in the data folder can't be"),
         (Path.mkdir, "Error: The database is not set up yet. Run `mlx-hub up` once"),
+        (hold_an_earlier_versions_database, f"Error: {OUTDATED}"),
     ],
-    ids=["a file in its place", "database", "queue", "nothing in it"],
+    ids=["a file in its place", "database", "queue", "nothing in it", "an earlier version's"],
 )
 def test_a_damaged_data_folder_is_one_line_on_standard_error(
     spoil: Callable[[Path], None], message: str, tmp_path: Path

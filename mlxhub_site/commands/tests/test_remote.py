@@ -65,6 +65,15 @@ def test_models_jobs_and_status_are_those_of_the_other_hub(url: str, tiny: Local
     assert "Accelerator" in run("status", "--url", f"{url}/").stdout
 
 
+def test_a_model_is_loaded_and_unloaded_there(
+    url: str, tiny: LocalModel, fake_engine: FakeEngine
+) -> None:
+    assert run("load", "tiny", "--url", url).stdout == "tiny is loaded (0.1 s).\n"
+    assert set(fake_engine.loaded) == {tiny.digest}
+    assert run("unload", "--url", url).stdout == "tiny is unloaded.\n"
+    assert fake_engine.loaded == {}
+
+
 def test_a_question_is_answered_there(url: str, tiny: LocalModel, fake_engine: FakeEngine) -> None:
     fake_engine.once(protocol.Generate, *reply("In ", "brief."))
     result = run("run", "tiny", "Sum up", "--url", url, typed="A long text.\n")
@@ -109,7 +118,7 @@ def test_what_is_no_address_is_wrong_use(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("keys", "list"), ("verify", "tiny"), ("doctor",), ("load", "tiny"), ("import",)]
+    "command", [("keys", "list"), ("verify", "tiny"), ("doctor",), ("import",)]
 )
 def test_what_is_for_one_machine_says_so_also_where_the_environment_names_a_hub(
     command: tuple[str, ...], tmp_path: Path

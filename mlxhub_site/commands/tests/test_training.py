@@ -12,6 +12,7 @@ from apps.models.models import LocalModel
 from apps.training.models import TrainingJob
 from apps.training.tests.conftest import base, data, data_folder, queued, weights
 from apps.training.tests.jobs import make_job
+from apps.training.trainer.tests.runs import rows, write_rows
 from mlxhub_site.cli import app
 
 __all__ = ["base", "data", "data_folder", "queued", "weights"]
@@ -106,3 +107,19 @@ def test_the_jobs_are_listed_as_json(tiny: LocalModel) -> None:
 def test_an_unknown_job_is_one_line(db: None, command: str) -> None:
     result = run(command, "4711")
     assert (result.exit_code, "no training job 4711" in result.stderr) == (3, True)
+
+
+def test_an_adapter_is_trained_on_and_its_result_measured(base: LocalModel, data: Path) -> None:
+    write_rows(data / "test.jsonl", rows(4, first=90))
+    few = ("--iters", "2", "--rank", "2")
+    first = train(data, *few)
+    assert "Test loss " in first.stdout, first.output
+    assert ", of 4 rows." in first.stdout
+    again = run("train", "base", "--data", str(data), "--name", "Second", "--iters", "2",
+                "--start-from", "numbers", "--set", "test=false")  # fmt: skip
+    assert again.exit_code == 0, again.output
+    assert "Test loss" not in again.stdout
+    second = TrainingJob.objects.get(name="Second")
+    assert str(second.start_adapter) == "base:numbers"
+    assert second.adapter is not None
+    assert second.adapter.parent == second.start_adapter

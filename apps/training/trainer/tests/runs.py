@@ -49,6 +49,8 @@ def make_run(folder: Path, model: Path, **settings: Any) -> Path:
     data.mkdir()
     write_rows(data / "train.jsonl", settings.pop("train", rows(10)))
     write_rows(data / "valid.jsonl", settings.pop("valid", rows(5, first=50)))
+    if held_out := settings.pop("held_out", None):
+        write_rows(data / "test.jsonl", held_out)
     base = settings.pop("base", str(model))
     config = DEFAULTS | {"model": base, "data": str(data)} | settings
     (folder / CONFIG_FILE).write_text(json.dumps(config))

@@ -30,6 +30,9 @@ batch_size: 2
 iters: 600
 learning_rate: 1e-5
 report_to: wandb
+resume_adapter_file: adapters/0000100_adapters.safetensors
+test: true
+test_batches: 100
 save_every: 50
 grad_checkpoint: true
 lora_parameters:
@@ -55,6 +58,8 @@ def test_mlx_lms_names_are_understood() -> None:
     assert found["optimizer_options"]["weight_decay"] == 0.05
     assert found["schedule"] == {"kind": "cosine", "warmup": 100, "final": pytest.approx(0.1)}
     assert found["learning_rate"] == 1e-4
+    assert (found["test"], found["test_batches"]) == (True, 100)
+    assert found["resume_adapter_file"] == "adapters/0000100_adapters.safetensors"
     assert "report_to" not in found
 
 
@@ -71,7 +76,6 @@ def test_numbers_are_what_they_look_like() -> None:
         ("a: [", "no YAML"),
         ("lr_schedule: {name: exponential_decay, arguments: [1]}", "lr_schedule"),
         ("lr_schedule: {name: cosine_decay, arguments: [0, 5]}", "lr_schedule"),
-        ("resume_adapter_file: a.safetensors", "Resume the job"),
         ("trust_remote_code: true", "never run"),
         ("x: !!python/object/apply:os.system [ls]", "no YAML"),
         ("a: 1\n" * 30_000, "more than"),
@@ -100,8 +104,12 @@ def test_mlx_lm_reads_what_is_written() -> None:
     method=st.sampled_from(["lora", "dora", "full"]),
     prompts=st.lists(st.text(min_size=1, max_size=20), max_size=3),
     patience=st.none() | st.integers(1, 9),
+    test=st.booleans(),
+    start=st.none() | st.just("/a/adapters.safetensors"),
 )
-def test_settings_come_back_the_same(rank, rate, kind, warmup, method, prompts, patience) -> None:
+def test_settings_come_back_the_same(
+    rank, rate, kind, warmup, method, prompts, patience, test, start
+) -> None:
     config = parse_config(
         PLACES
         | {
@@ -112,6 +120,9 @@ def test_settings_come_back_the_same(rank, rate, kind, warmup, method, prompts, 
             "prompts": prompts,
             "patience": patience,
             "max_grad_norm": 1.0,
+            "test": test,
+            "test_batches": 7,
+            "resume_adapter_file": None if method == "full" else start,
         }
     )
     back = TrainingConfig.model_validate(read_yaml(write_yaml(config)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,16 +17,27 @@ import mlx.core as mx
 import psutil
 import pytest
 
+from apps.training.trainer.__main__ import CONFIG_FILE
 from apps.training.trainer.events import Ended, Event, Failed
 from apps.training.trainer.tests.runs import events, make_run, pairs, train
 
 PATIENCE = 240.0
 """Seconds: these tests may share two cores with many others."""
 
+ENDLESS = 1_000_000
+
 TWICE: dict[str, Any] = {
+    "objective": "dpo",
+    "train": pairs(10),
+    "valid": pairs(5, first=50),
+    "optimizer": "sgd",
+    "accumulation": 2,
     "hosts": ["127.0.0.1", "127.0.0.1"],
     "host_timeout": 240,
     "batch_size": 4,
+    "steps_per_save": 12,
+    "steps_per_eval": ENDLESS,
+    "keep_checkpoints": 1000,
     # Ranks draw dropout of their own.
     "lora": {"rank": 2, "scale": 4.0, "dropout": 0.0},
 }
@@ -84,63 +97,98 @@ def second_rank(run: Path, process: subprocess.Popen[str], *, behind: int = 0) -
     return found[0]
 
 
-def losses(told: list[Event]) -> list[float]:
-    return [event.loss for event in told if event.kind in ("trained", "evaluated")]
+def lost(run: Path) -> Failed:
+    last = events(run)[-1]
+    assert isinstance(last, Failed)
+    return last
+
+
+def change(run: Path, **settings: Any) -> None:
+    config = json.loads((run / CONFIG_FILE).read_text())
+    (run / CONFIG_FILE).write_text(json.dumps(config | settings))
+
+
+def losses(told: list[Event]) -> dict[tuple[str, int], float]:
+    return {
+        (event.kind, event.step): event.loss
+        for event in told
+        if event.kind in ("trained", "evaluated")
+    }
 
 
 def weights_of(run: Path) -> Path:
     return run / "adapter" / "adapters.safetensors"
 
 
-def test_two_machines_learn_what_one_does_with_the_same_batch(model, tmp_path) -> None:
-    """Within the rounding of float32 sums in another order: 1e-5 of each loss and weight."""
-    settings = TWICE | {"objective": "dpo", "optimizer": "sgd", "accumulation": 2}
-    settings |= {"train": pairs(10), "valid": pairs(5, first=50)}
-    two = make_run(tmp_path / "two", model, **settings)
-    one = make_run(tmp_path / "one", model, **settings | {"hosts": []})
-    expected = train(one)
-    told = trained_on_two(two)
-    assert told[-1] == expected[-1] == Ended(step=12, reason="finished")
-    assert [event.kind for event in told] == [event.kind for event in expected]
-    assert losses(told) == pytest.approx(losses(expected), rel=1e-5)
-    weights = mx.load(str(weights_of(two)))
-    for name, array in mx.load(str(weights_of(one))).items():
-        assert mx.allclose(array, weights[name], rtol=1e-5, atol=1e-7), name
-
-
-def test_a_run_whose_machine_is_lost_says_so_and_ends_the_same_once_resumed(
-    model, tmp_path
-) -> None:
-    settings = TWICE | {"iters": 30, "steps_per_save": 10, "steps_per_eval": 30}
-    whole = make_run(tmp_path / "whole", model, **settings)
-    assert trained_on_two(whole)[-1] == Ended(step=30, reason="finished")
-    run = make_run(tmp_path / "run", model, **settings)
+@pytest.fixture(scope="module")
+def bereft(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of which one machine was lost."""
+    run = make_run(tmp_path_factory.mktemp("two") / "run", model, iters=ENDLESS, **TWICE)
     with trainer(run) as process:
         second_rank(run, process).kill()
-    last = events(run)[-1]
-    assert isinstance(last, Failed)
-    assert last.fault == "rank_lost"
-    assert "resume" in last.message.lower()
-    assert trained_on_two(run)[-1] == Ended(step=30, reason="finished")
-    assert weights_of(run).read_bytes() == weights_of(whole).read_bytes()
+    return run
 
 
-def test_a_run_on_two_machines_is_stopped_and_ends_where_one_stands_still(model, tmp_path) -> None:
-    settings = {"iters": 1_000_000, "steps_per_eval": 1_000_000, "host_timeout": 30}
-    run = make_run(tmp_path / "run", model, **TWICE | settings)
+@pytest.fixture(scope="module")
+def stopped(bereft: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """The same run, resumed and then stopped; and at which step."""
+    run = tmp_path_factory.mktemp("stopped") / "run"
+    shutil.copytree(bereft, run)
+    behind = max(event.step for event in events(run) if event.kind == "saved")
     with trainer(run) as process:
-        second_rank(run, process)
+        second_rank(run, process, behind=behind)
         assert process.stdin is not None
         process.stdin.write("stop\n")
         process.stdin.flush()
     last = events(run)[-1]
     assert isinstance(last, Ended)
     assert last.reason == "stopped"
+    return run, last.step
+
+
+@pytest.fixture(scope="module")
+def whole(model: Path, stopped: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of as many steps that nobody interrupted."""
+    _, steps = stopped
+    run = make_run(tmp_path_factory.mktemp("whole") / "run", model, iters=steps, **TWICE)
+    assert trained_on_two(run)[-1] == Ended(step=steps, reason="finished")
+    return run
+
+
+def test_a_run_whose_machine_is_lost_says_so(bereft: Path) -> None:
+    last = lost(bereft)
+    assert last.fault == "rank_lost"
+    assert "resume" in last.message.lower()
+
+
+def test_a_run_that_goes_on_after_that_and_is_stopped_has_learnt_the_same(
+    stopped: tuple[Path, int], whole: Path
+) -> None:
+    run, _ = stopped
+    assert weights_of(run).read_bytes() == weights_of(whole).read_bytes()
+
+
+def test_two_machines_learn_what_one_does_with_the_same_batch(
+    model: Path, whole: Path, tmp_path: Path
+) -> None:
+    """Within the rounding of float32 sums in another order: 1e-5 of each loss and weight."""
+    one = make_run(tmp_path / "one", model, **TWICE | {"iters": 12, "hosts": []})
+    expected = losses(train(one))
+    expected.pop(("evaluated", 12))  # its last step, and not that of the others
+    assert len(expected) == 5
+    told = losses(events(whole))
+    assert {place: told[place] for place in expected} == pytest.approx(expected, rel=1e-5)
+    weights = mx.load(str(whole / "checkpoints" / "0000012" / "weights.safetensors"))
+    for name, array in mx.load(str(weights_of(one))).items():
+        assert mx.allclose(array, weights[name], rtol=1e-5, atol=1e-7), name
+
+
+def test_a_run_whose_machine_stands_still_says_so(stopped: tuple[Path, int]) -> None:
+    run, step = stopped
+    change(run, host_timeout=20)
     with trainer(run) as process:
-        second_rank(run, process, behind=last.step).send_signal(signal.SIGSTOP)
-    lost = events(run)[-1]
-    assert isinstance(lost, Failed)
-    assert lost.fault == "rank_lost"
+        second_rank(run, process, behind=step).send_signal(signal.SIGSTOP)
+    assert lost(run).fault == "rank_lost"
 
 
 def test_more_machines_than_rows_in_a_batch_are_refused(model, tmp_path) -> None:
