@@ -144,6 +144,7 @@ _CALLS = (
         api/models/jobs api/models/jobs/<int:key> api/models/jobs/<int:key>/cancel
         api/models/jobs/<int:key>/repeat api/models/<str:slug>/convert
         api/models/<str:slug>/fuse api/models/<str:slug>/export api/models/<str:slug>/verify
+        api/loaded api/models/<str:slug>/load api/models/<str:slug>/unload
         api/models api/disk api/models/<str:slug>/deletion
         api/models/<str:slug>/adapters/<str:adapter_slug>
         api/datasets/<str:slug> api/datasets/<str:slug>/rows
@@ -153,6 +154,7 @@ _CALLS = (
         api/datasets/<str:slug>/versions/<int:number>/changes
         api/datasets/<str:slug>/versions/<int:number>/restore
         api/datasets/<str:slug>/versions/<int:number>/export
+        api/uploads api/uploads/<str:token>
         api/conversations api/conversations/rows api/conversations/dataset
         api/conversations/answers/<int:key>/rating
         api/datasets/<str:slug>/jobs/<int:key> api/datasets/<str:slug>/jobs/<int:key>/cancel

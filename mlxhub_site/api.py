@@ -26,6 +26,7 @@ from pydantic_core import from_json
 from apps.audit import api as audit
 from apps.datasets import api as datasets
 from apps.datasets import rows_api as dataset_rows
+from apps.datasets import uploads_api as dataset_uploads
 from apps.datasets import versions_api as dataset_versions
 from apps.datasets.errors import DatasetError
 from apps.datasets.formats.errors import FormatError
@@ -57,9 +58,9 @@ from apps.inference.benchmarks.services import StillActive
 from apps.inference.client import EngineError
 from apps.inference.registry import api as models
 from apps.inference.registry import jobs_api as model_jobs
+from apps.inference.registry import loading_api as model_loading
 from apps.inference.registry.problems import (
     BadModelSetting,
-    JobNotFound,
     LeftoverNotFound,
     registry_problem,
 )
@@ -67,6 +68,7 @@ from apps.inference.services import ModelNotFound
 from apps.inference.usage import api as usage
 from apps.inference.usage.tally import current_tally
 from apps.inference.warming import WarmPromptNotFound
+from apps.jobs.rest import NoSuchJob
 from apps.models.errors import RegistryError
 from apps.playground.collecting import api as conversations
 from apps.system.alerts import api as alerts
@@ -133,20 +135,18 @@ def _problem(request: HttpRequest, error: Exception | type[Exception]) -> Proble
     match error:
         case ModelNotFound() | WarmPromptNotFound() | EngineError() | OutOfBounds():
             return problem_of(error)
-        case benchmarks.BenchmarkNotFound():
-            return problem(404, str(error), code="benchmark_not_found")
+        case NoSuchJob():
+            return problem(404, str(error), code=error.code)
         case DiscoveryError():
             return discovery_problem(error)
-        case RegistryError() | JobNotFound() | LeftoverNotFound() | BadModelSetting():
+        case RegistryError() | LeftoverNotFound() | BadModelSetting():
             return registry_problem(error)
         case DatasetError() | FormatError():
             status, code = dataset_fault(error)
             return problem(status, str(error), code=code)
         case DownloadError():
             return download_problem(error)
-        case downloads.DownloadNotFound():
-            return problem(404, str(error), code="download_not_found")
-        case TrainingError() | training.TrainingNotFound():
+        case TrainingError():
             return training.training_problem(error)
         case PublishingError():
             return publishing.publishing_problem(error)
@@ -219,9 +219,11 @@ hub_api.add_router("", audit.router)
 # Its /models/jobs comes before /models/NAME.
 hub_api.add_router("", model_jobs.router)
 hub_api.add_router("", models.router)
+hub_api.add_router("", model_loading.router)
 hub_api.add_router("", datasets.router)
 hub_api.add_router("", dataset_rows.router)
 hub_api.add_router("", dataset_versions.router)
+hub_api.add_router("", dataset_uploads.router)
 hub_api.add_router("", conversations.router)
 # Its /downloads/datasets comes before /downloads/KEY.
 hub_api.add_router("", hub_datasets.router)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import version as installed_version
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from django.core.management import CommandError
@@ -38,7 +38,7 @@ from mlxhub_site.commands import (
     upkeep,
     users,
 )
-from mlxhub_site.commands.outcome import CommandFailed, ExitCode
+from mlxhub_site.commands.outcome import OUTDATED, CommandFailed, ExitCode
 
 
 class HubCommands(TyperGroup):
@@ -72,6 +72,27 @@ def version() -> None:
     typer.echo(f"MLX Model Hub {installed_version('mlx-model-hub')}")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_print_version,
+            help="Print the hub's version and exit.",
+        ),
+    ] = False,
+) -> None:
+    """What can be said before a command."""
+
+
 def main() -> None:
     """Entry point of the console script."""
     app()
@@ -80,6 +101,8 @@ def main() -> None:
 def _describe_database_error(error: DatabaseError) -> str:
     if "no such table" in str(error):
         return "The database is not set up yet. Run `mlx-hub up` once to set it up."
+    if "no such column" in str(error):
+        return OUTDATED
     return (
         f"The database answered: {error}. Check that it can be read and written and that its disk "
         "has room. A damaged hub.sqlite3 is best replaced from a backup with `mlx-hub restore`."

@@ -106,21 +106,22 @@ INSTALLED_APPS = [
     "apps.discovery.publishing",
 ]
 
+# All of them answer on the event loop; one that does not would put all before it into a thread.
 MIDDLEWARE = [
     "apps.system.logs.requests.RequestLogMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "apps.accounts.headers.SecurityHeadersMiddleware",
-    "apps.inference.api.boundary.ApiBoundaryMiddleware",
+    "mlxhub_site.middleware.Security",
+    "mlxhub_site.middleware.SecurityHeaders",
+    "mlxhub_site.middleware.ApiBoundary",
     "apps.inference.api.access.AccessMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "mlxhub_site.middleware.StaticFiles",
+    "mlxhub_site.middleware.ContentSecurityPolicy",
+    "mlxhub_site.middleware.Sessions",
+    "mlxhub_site.middleware.Common",
+    "mlxhub_site.middleware.Csrf",
+    "mlxhub_site.middleware.Authentication",
     "apps.accounts.gate.GateMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "mlxhub_site.middleware.Messages",
+    "mlxhub_site.middleware.Clickjacking",
     "django_htmx.middleware.HtmxMiddleware",
     "apps.system.unwritable.UnwritableMiddleware",
 ]
@@ -199,7 +200,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        else "apps.system.stylesheets.SheetsStorage"
     },
 }
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import uvicorn
 
+from mlxhub_site.connections import KEEP_ALIVE_SECONDS, HubConnection
 from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.settings import HUB
 
@@ -169,6 +170,8 @@ def config_of(hub: HubSettings, application: Any) -> uvicorn.Config:
         log_level=hub.log_level,
         access_log=hub.debug,
         lifespan="off",
+        http=HubConnection,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         # The hub has none; Django would answer a handshake with a traceback in the log.
         ws="none",
         server_header=False,

@@ -7,12 +7,16 @@ from typing import Annotated, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from apps.audit.filters import AuditFilter
 from apps.audit.models import AuditEntry
 
 router = Router(tags=["Audit"])
+
+
+Day = Annotated[date, BeforeValidator(date.fromisoformat)]
+"""Written in full; pydantic alone would take 0 for the first of January 1970."""
 
 
 class AuditEntryOut(BaseModel):
@@ -49,8 +53,8 @@ def list_audit(
     request: HttpRequest,
     q: Annotated[str, Query(max_length=200, description="Words that an entry has to have.")] = "",
     outcome: Literal["", "done", "refused", "failed"] = "",
-    first: Annotated[date | None, Query(description="The first day, in UTC.")] = None,
-    last: Annotated[date | None, Query(description="The last day, in UTC.")] = None,
+    first: Annotated[Day | None, Query(description="The first day, in UTC.")] = None,
+    last: Annotated[Day | None, Query(description="The last day, in UTC.")] = None,
     limit: Annotated[int, Query(ge=0, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> AuditPage:

@@ -7,13 +7,10 @@ from typing import Annotated
 from django.http import HttpRequest
 from ninja import Path, Query, Router
 
-from apps.discovery.errors import (
-    RepoNotFound,
-)
 from apps.discovery.finding import find_models
 from apps.discovery.model_page import model_facts
 from apps.discovery.presentation import ModelView
-from apps.discovery.reference import is_revision
+from apps.discovery.reference import require_revision
 from apps.discovery.schemas import ModelOut, SearchParams, SearchResults
 from apps.inference.api.errors import ErrorResponse
 from apps.models.fit import CHAT_CONTEXT
@@ -57,7 +54,6 @@ def get_model(
     anew: Anew = False,
 ) -> ModelOut:
     """What it is, what a download fetches, and whether it fits this machine."""
-    if revision and not is_revision(revision):
-        raise RepoNotFound(f"No revision can be called {revision[:80]!r}. Choose another one.")
+    require_revision(revision)
     kept = model_facts(f"{owner}/{name}", revision, anew=anew)
     return ModelOut.of(ModelView.of(kept, {"context": str(context), "revision": revision}))

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from django.template.defaultfilters import filesizeformat
 from pydantic_core import from_json
 
 from apps.discovery import hub
+from apps.discovery.asking import ask_at_once
 from apps.discovery.cards import MAX_CARD_BYTES, Card, card_of
 from apps.discovery.configured import configured_access
-from apps.discovery.errors import DiscoveryError, HubUnreachable
+from apps.discovery.errors import DiscoveryError
 from apps.discovery.keeping import Kept, Shelf
 from apps.discovery.listing import ListedModel
-
-T = TypeVar("T")
 
 MAX_CONFIG_BYTES = 2 * 1024**2
 """A large model's, with every layer's quantisation spelled out, has about 300 kB."""
@@ -68,24 +66,17 @@ def model_facts(repo_id: str, revision: str = "", *, anew: bool = False) -> Kept
 def _ask(repo_id: str, revision: str, access: hub.Access) -> ModelFacts:
     """One request for the repository, then the others at once."""
     repository = hub.repository(repo_id, revision or None, access)
-    asking: dict[str, Callable[[], Any]] = {
-        "revisions": lambda: hub.revisions(repo_id, access),
-        "card": lambda: _card(repository, access),
-        "config": lambda: _config(repository, access),
-        "relatives": lambda: _relatives(repository.model, access),
-    }
-    brought: dict[str, Any] = {}
-    problems: dict[str, str] = {}
-    is_complete = True
-    with ThreadPoolExecutor(len(asking), "discover") as threads:
-        futures = {part: threads.submit(ask) for part, ask in asking.items()}
-        for part, future in futures.items():
-            try:
-                brought[part] = future.result()
-            except DiscoveryError as error:
-                problems[part] = str(error)
-                is_complete = is_complete and not isinstance(error, HubUnreachable)
-    return ModelFacts(repository, **brought, problems=problems, is_complete=is_complete)
+    brought = ask_at_once(
+        {
+            "revisions": lambda: hub.revisions(repo_id, access),
+            "card": lambda: _card(repository, access),
+            "config": lambda: _config(repository, access),
+            "relatives": lambda: _relatives(repository.model, access),
+        }
+    )
+    return ModelFacts(
+        repository, **brought.parts, problems=brought.problems, is_complete=brought.is_complete
+    )
 
 
 def _card(repository: hub.Repository, access: hub.Access) -> Card | None:

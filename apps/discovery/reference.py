@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from apps.discovery.errors import RepoNotFound
 from apps.discovery.listing import is_repo_id
 
 _HOSTS = {"huggingface.co", "www.huggingface.co", "hf.co"}
@@ -54,6 +55,12 @@ def reference_in(text: str, endpoint: str) -> Reference | None:
 def is_revision(text: str) -> bool:
     """Whether Git could have a branch, tag or commit of this name."""
     return _REVISION.fullmatch(text) is not None and ".." not in text
+
+
+def require_revision(text: str) -> None:
+    """Raises RepoNotFound where no revision can be called so; empty is the newest."""
+    if text and not is_revision(text):
+        raise RepoNotFound(f"No revision can be called {text[:80]!r}. Choose another one.")
 
 
 def _reference(repo_id: str, revision: str) -> Reference | None:

@@ -20,7 +20,7 @@ from apps.discovery.finding import Found, find_models
 from apps.discovery.forms import ARCHITECTURES, LICENSES, SearchForm
 from apps.discovery.model_page import model_facts
 from apps.discovery.presentation import ModelView, SearchAddress
-from apps.discovery.reference import Reference, is_revision, reference_in
+from apps.discovery.reference import Reference, is_revision, reference_in, require_revision
 from apps.inference.machine import this_machine
 from apps.models.models import LocalModel
 from apps.rendering.htmx import HtmxHttpRequest
@@ -80,8 +80,7 @@ def model(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     }
     status = 200
     try:
-        if revision and not is_revision(revision):
-            raise RepoNotFound(f"No revision can be called {revision[:80]!r}. Choose another one.")
+        require_revision(revision)
         kept = model_facts(repo_id, revision)
         context["view"] = ModelView.of(kept, request.GET)
     except (InvalidRepoId, RepoNotFound) as error:

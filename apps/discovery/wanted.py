@@ -19,6 +19,7 @@ SORTS: dict[SortName, hub.Sort] = {
     "likes": "likes",
     "newest": "createdAt",
 }
+GATES: dict[GateName, bool | None] = {"": None, "open": False, "gated": True}
 FULL = "full"
 """In place of a quantisation: weights that are not quantised."""
 
@@ -70,7 +71,7 @@ class Wanted:
             search=self.words,
             filters=tuple(tag for tag in tags if tag),
             task=self.task,
-            gated={"open": False, "gated": True}.get(self.gate),
+            gated=GATES[self.gate],
             sort=SORTS[self.sort],
         )
         return replace(query, limit=_SIFTED_LIMIT) if self.sifts else query

@@ -14,12 +14,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
+from apps.inference import residency
 from apps.inference.client import EngineError
-from apps.inference.engine.protocol import Ok, UnloadModel
 from apps.inference.fits import fits_of
 from apps.inference.loads import model_loads
 from apps.inference.model_states import model_states
-from apps.inference.services import attentive_engine, engine, evict, spec_for
+from apps.inference.services import evict
 from apps.inference.snapshot import look_at_engine
 from apps.models.models import LocalModel
 from apps.rendering.htmx import HtmxHttpRequest
@@ -68,8 +68,7 @@ def clear_cache(request: HttpRequest) -> HttpResponse:
 def load(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     """Starts to load the model; the page follows by ``states``."""
     model = get_object_or_404(LocalModel, slug=slug)
-    started = model_loads.start(spec_for(model), engine())
-    started.ended.wait(_FIRST_WORD)
+    started = residency.begin_load(model=model, wait=_FIRST_WORD)
     problem = started.error.message if started.error is not None else ""
     if request.htmx and started.running:
         return _state(request, model)
@@ -81,7 +80,7 @@ def load(request: HtmxHttpRequest, slug: str) -> HttpResponse:
 def cancel_load(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     """Gives up a load that this hub started."""
     model = get_object_or_404(LocalModel, slug=slug)
-    model_loads.cancel(model.digest)
+    residency.cancel_load(model=model)
     return _after_action(request, model, f"Loading {model.name} was cancelled.")
 
 
@@ -91,11 +90,9 @@ def unload(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     model = get_object_or_404(LocalModel, slug=slug)
     problem = ""
     try:
-        attentive_engine().call(UnloadModel(digest=model.digest), Ok)
+        residency.unload(model=model)
     except EngineError as error:
         problem = error.message
-    else:
-        model_loads.forget(model.digest)
     return _after_action(request, model, f"{model.name} is unloaded.", problem)
 
 

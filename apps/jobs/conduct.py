@@ -33,6 +33,10 @@ _UNAVAILABLE = (OperationalError, InterfaceError)
 """The database is locked, full or away: it may take the same statement a second later."""
 
 
+Progress = Callable[[str, float], None]
+"""Called with what is being done and how far along the job is, from 0.0 to 1.0."""
+
+
 class Report(Protocol):
     """Says how far the work is; raises JobEnds where the work is to end."""
 
@@ -83,6 +87,7 @@ def conduct(
     worker_stops: threading.Event,
     stopped_as: JobState = JobState.INTERRUPTED,
     take: Callable[[J], bool] = claim,
+    on_progress: Progress | None = None,
 ) -> None:
     """Run a queued job to its end. Returns at once where it is no longer queued.
 
@@ -90,13 +95,14 @@ def conduct(
     is shown; any other is raised, for the caller to log. ``stopped_as``: the state that
     a job has when its worker is stopped, ``QUEUED`` for one that goes on by itself.
     ``take``: what claims it; what that raises leaves the job in the queue.
+    ``on_progress``: whoever waits for it here, such as a command with its bar.
     """
     if not take(job):
         return
     mark = f"{job._meta.label_lower}:{job.pk}"
     with marked(job=mark), _pulse(job, worker_stops, stopped_as) as pulse:
         try:
-            work(pulse.report)
+            work(_watched(pulse.report, on_progress) if on_progress else pulse.report)
         except JobEnds as end:
             pulse.outcome = {"state": end.state, "error": end.why}
         except expected as error:
@@ -107,6 +113,14 @@ def conduct(
             raise
         else:
             pulse.outcome = {"state": JobState.DONE, "fraction": 1.0, "doing": "", "error": ""}
+
+
+def _watched(report: Report, on_progress: Progress) -> Report:
+    def tell(doing: str, fraction: float, **fields: Any) -> None:
+        on_progress(doing, fraction)
+        report(doing, fraction, **fields)
+
+    return tell
 
 
 class _Pulse:

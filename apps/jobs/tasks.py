@@ -14,6 +14,7 @@ from huey import crontab
 from huey.contrib.djhuey import db_periodic_task, db_task, on_shutdown
 
 from apps.jobs import line
+from apps.jobs.models import J, JobQuerySet
 from apps.jobs.turns import AnotherWorks, the_turn, turn_ended
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,29 @@ def once_a_process(hook: Callable[[], None]) -> Callable[[], None]:
             hook()
 
     return first_alone
+
+
+def run_alone(
+    jobs: JobQuerySet[J], key: int, run: Callable[..., None], wake: Callable[[int], object]
+) -> None:
+    """Run a queued job of a kind of which one runs at a time, then wake a worker for the next.
+
+    One that finds another at work stays queued: it is woken up at that one's end, or by
+    whoever looks after its kind.
+    """
+    if jobs.running().exists():
+        return
+    job = jobs.queued().filter(pk=key).first()
+    if job is not None:
+        run(job, stops=worker_stops)
+    if not worker_stops.is_set():
+        wake_first(jobs, wake)
+
+
+def wake_first(jobs: JobQuerySet[J], wake: Callable[[int], object]) -> None:
+    """Have the one that was ordered first run; what comes twice is run once."""
+    for key in jobs.queued().order_by("pk").values_list("pk", flat=True)[:1]:
+        wake(key)
 
 
 @on_shutdown()

@@ -9,6 +9,7 @@ from django.template.defaultfilters import filesizeformat, pluralize
 
 from apps.inference.engine.protocol import CacheStats, Status
 from apps.inference.snapshot import EngineSnapshot, MemoryUse
+from apps.rendering.tiles import Tile
 
 _STATE_WORDS = {
     "stalled": ("Stalled", "warn"),
@@ -20,16 +21,6 @@ _BACKENDS = {"metal": "Metal", "cuda": "CUDA", "cpu": "CPU"}
 
 BAR_WIDTH = 1000
 """Units of the memory bar's view box."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One number with its label. ``tone`` colours the value: ok, warn, bad or empty."""
-
-    label: str
-    value: str
-    note: str = ""
-    tone: str = ""
 
 
 @dataclass(frozen=True)

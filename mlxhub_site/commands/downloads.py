@@ -53,7 +53,7 @@ def pull(
         if download is not None and not detach:
             if ordered["joined"]:
                 typer.echo(f"{repo} is on its way already.", err=True)
-            download = ordered["download"] = _followed(client, download)
+            download = ordered["download"] = followed(client, download)
     if as_json:
         print_json(ordered)
     else:
@@ -78,7 +78,7 @@ def _told(repo: str, ordered: dict[str, Any]) -> str:
             return f"{repo} is {state}."
 
 
-def _followed(client: HubClient, download: dict[str, Any]) -> dict[str, Any]:
+def followed(client: HubClient, download: dict[str, Any]) -> dict[str, Any]:
     """The download when it stands still. Ctrl-C leaves it to the worker, where there is one."""
     path = f"/api/downloads/{download['id']}"
     try:

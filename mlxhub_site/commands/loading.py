@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from mlxhub_site.commands.hub.options import here_only
-from mlxhub_site.commands.outcome import CommandFailed, Unreachable
-from mlxhub_site.commands.registry import Name, named
+from mlxhub_site.commands.answering import default_model
+from mlxhub_site.commands.hub.client import SILENCE_SECONDS, HubClient, segment
+from mlxhub_site.commands.hub.options import for_any_hub, here_only, hub
+from mlxhub_site.commands.outcome import Refused
 
-if TYPE_CHECKING:
-    from apps.inference.engine.protocol import Request
-
-E = TypeVar("E")
+OptionalName = Annotated[
+    str | None, typer.Argument(metavar="[MODEL]", help="A model, as `mlx-hub list` has it.")
+]
 
 
 @here_only("it takes files of the machine that it runs on.")
@@ -37,32 +37,37 @@ def import_model(
     call_command("import_model", *filter(None, [what]), name=name, found=found)
 
 
-@here_only("a call to the API loads a model by itself.")
-def load(name: Name) -> None:
-    """Load a model's weights into memory."""
-    from apps.inference.engine.protocol import LoadModel, ModelReady
-
-    ready = _called(LoadModel(model=named(name).spec), ModelReady)
-    typer.echo(f"{name} is loaded ({ready.seconds:.1f} s).")
-
-
-@here_only("a model that idles is unloaded by itself.")
-def unload(name: Name) -> None:
-    """Free the memory of a loaded model."""
-    from apps.inference.engine.protocol import Ok, UnloadModel
-
-    _called(UnloadModel(digest=named(name).spec.digest), Ok)
-    typer.echo(f"{name} is unloaded.")
+@for_any_hub
+def load(name: OptionalName = None) -> None:
+    """Load a model's weights into memory, so that its first chat need not wait."""
+    with hub() as client:
+        model = name or default_model(client)
+        ready = client.post(f"/api/models/{segment(model)}/load", patience=SILENCE_SECONDS)
+    typer.echo(f"{ready['model']['name']} is loaded ({ready['seconds']:.1f} s).")
 
 
-def _called(request: Request, kind: type[E]) -> E:
-    """The engine's answer. Raises CommandFailed."""
-    from apps.inference.client import EngineError, EngineUnavailable
-    from apps.inference.services import engine
+@for_any_hub
+def unload(name: OptionalName = None) -> None:
+    """Free the memory of a loaded model; without a name, of all that nobody uses just now."""
+    with hub() as client:
+        if name is not None:
+            client.post(f"/api/models/{segment(name)}/unload")
+            typer.echo(f"{name} is unloaded.")
+            return
+        loaded = [each["name"] for each in client.get("/api/loaded")["models"]]
+        kept = [model for model in loaded if not _gave_way(client, model)]
+    if not loaded:
+        typer.echo("No model is loaded.")
+    if kept:
+        raise Refused(f"Still loaded: {', '.join(kept)}. Try again when they have answered.")
 
+
+def _gave_way(client: HubClient, model: str) -> bool:
+    """Whether it is out of memory; says so, or why it is not."""
     try:
-        return engine().call(request, kind)
-    except EngineUnavailable as error:
-        raise Unreachable(str(error)) from error
-    except EngineError as error:
-        raise CommandFailed(str(error)) from error
+        client.post(f"/api/models/{segment(model)}/unload")
+    except Refused as error:
+        typer.echo(f"{model}: {error}", err=True)
+        return False
+    typer.echo(f"{model} is unloaded.")
+    return True

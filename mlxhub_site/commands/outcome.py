@@ -14,6 +14,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+OUTDATED = (
+    "The database is an earlier version's. Stop the hub if it runs, then bring the database up to "
+    "date with `mlx-hub upgrade`, or with `mlx-hub up`, which does so as it starts."
+)
+
 
 class ExitCode(IntEnum):
     """Exit statuses of `mlx-hub`."""

@@ -63,7 +63,7 @@ def _engine_facts(state: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Process", f"pid {state['pid']}, up for {minutes:.0f} min"
     yield "Accelerator", text(", ".join(part for part in said if part))
     yield (
-        "Memory",
+        "Engine memory",
         f"{state['active_memory_bytes'] / GIB:.1f} GiB in use, "
         f"{accelerator['memory_ceiling_bytes'] / GIB:.1f} GiB allowed",
     )

@@ -19,7 +19,7 @@ from mlxhub_site.commands.outcome import CommandFailed, Refused
 from mlxhub_site.commands.output import progress_bar
 
 if TYPE_CHECKING:
-    from mlxhub_site.upkeep.manifest import ModelReference
+    from mlxhub_site.upkeep.manifest import Manifest, ModelReference
 
 
 def backup(
@@ -49,7 +49,7 @@ def backup(
         manifest = back_up(hub=HUB, to=place, choice=choice, tell=tell)
     typer.echo(f"{place}")
     typer.echo(
-        f"{len(manifest.files):,} files, {readable(place.stat().st_size)}. It holds chats, data "
+        f"{_files(manifest)}, {readable(place.stat().st_size)}. It holds chats, data "
         "and password hashes: keep it where nobody else reads it.",
         err=True,
     )
@@ -82,7 +82,7 @@ def restore(
         with _explained():
             manifest = format.verify(source, room=2**63)
         typer.echo(
-            f"{source} is whole: {len(manifest.files):,} files of {manifest.made_at:%Y-%m-%d %H:%M}"
+            f"{source} is whole: {_files(manifest)} of {manifest.made_at:%Y-%m-%d %H:%M}"
             f" UTC, hub {manifest.version}."
         )
         return
@@ -90,7 +90,7 @@ def restore(
         manifest = put_back(
             hub=HUB, source=source, newer_than_this=newer_than_this, replace=replace, tell=tell
         )
-    typer.echo(f"Restored {len(manifest.files):,} files of {manifest.made_at:%Y-%m-%d %H:%M} UTC.")
+    typer.echo(f"Restored {_files(manifest)} of {manifest.made_at:%Y-%m-%d %H:%M} UTC.")
     _tell_absent(absent(HUB.data_dir, manifest))
     typer.echo("`mlx-hub up` starts it.")
 
@@ -111,7 +111,13 @@ def upgrade() -> None:
             check(HUB.data_dir / DATABASE)
     if copy is not None:
         typer.echo(f"The database's copy from before is {copy}")
-    typer.echo(f"{len(missing)} changes were made." if missing else "It is up to date.")
+    said = f"{len(missing)} change{' was' if len(missing) == 1 else 's were'} made."
+    typer.echo(said if missing else "It is up to date.")
+
+
+def _files(manifest: Manifest) -> str:
+    count = len(manifest.files)
+    return f"{count:,} file{'' if count == 1 else 's'}"
 
 
 def _tell_absent(models: list[ModelReference]) -> None:

@@ -75,7 +75,7 @@ RULES = (
     r"Select a valid choice",
     r"does not understand the request",  # a cursor that Hugging Face never gave out
     r"There is no (train\.jsonl|dataset) |A folder is named by its path",
-    r"No safer settings are known",
+    r"No safer settings are known|has no checkpoint",
     r"No (whole answer|preference pair|answer in these conversations)",
     # Settings of the trainer, which are documented where they are checked, and its YAML.
     r"The settings (can't be used|are no YAML)|The YAML holds no settings|lr_schedule can't be used",
@@ -88,6 +88,7 @@ RULES = (
     r"The (regular expression|JSON Schema) can't be used",
     r"Name the repository with its owner|came from elsewhere as it is",
     r"is no address|The address may hold",
+    r"Files of this kind are not read here|That needs .* GB on the disk",
 )
 """Why a body may be refused that its schema allows: what JSON Schema has no words for, or
 none that a reader of the documents would thank us for. Everything else is a fault."""

@@ -9,12 +9,14 @@ from django.test import Client
 from apps.accounts.roles import Role
 from apps.audit.models import AuditEntry
 from apps.audit.recording import record
+from apps.inference.engine.protocol import LoadModel
 from apps.inference.keys.services import create_key
 from apps.jobs import control
 from apps.models.deleting import delete_model
 from apps.models.models import LocalModel
 from apps.models.services import save_settings
 from apps.models.work.services import order_verification
+from tests.fake_engine import FakeEngine, failure
 from tests.people import ClientOf
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +46,25 @@ class TestWhatIsRecorded:
             "model-job.pause",
             "model-job.delete",
         ]
+
+    def test_what_is_loaded_and_unloaded_on_a_page_and_by_a_call(
+        self, client: Client, fake_engine: FakeEngine, tiny: LocalModel
+    ) -> None:
+        AuditEntry.objects.all().delete()
+        client.post("/engine/models/tiny/load/")
+        client.post("/engine/models/tiny/unload/")
+        client.post("/api/models/tiny/load")
+        client.post("/api/models/tiny/unload")
+        assert actions() == ["model.load", "model.unload"] * 2
+        assert {entry.subject for entry in AuditEntry.objects.all()} == {"Tiny"}
+
+    def test_a_load_that_failed_with_its_reason(
+        self, client: Client, fake_engine: FakeEngine, tiny: LocalModel
+    ) -> None:
+        fake_engine.once(LoadModel, failure("insufficient_memory", "It needs 9 GB."))
+        assert client.post("/api/models/tiny/load").status_code == 503
+        entry = AuditEntry.objects.get(action="model.load")
+        assert (entry.outcome, entry.detail) == ("failed", {"why": "It needs 9 GB."})
 
     def test_what_a_person_does_on_a_page(
         self, client_of: ClientOf, people: dict[Role, User], tiny: LocalModel

@@ -69,8 +69,16 @@ def restore(
 
 
 def absent(home: Path, manifest: Manifest) -> list[ModelReference]:
-    """Models that the registry now knows and whose files are not on this machine."""
-    return [model for model in manifest.models if not _place(home, manifest, model).is_dir()]
+    """Models that the registry now knows and whose files are not where its rows say.
+
+    Their paths are those of the restored rows, not of the machine that made the backup.
+    """
+    placed = ((model, _place(home, manifest, model)) for model in manifest.models)
+    return [
+        model.model_copy(update={"path": str(place)})
+        for model, place in placed
+        if not place.is_dir()
+    ]
 
 
 def _place(home: Path, manifest: Manifest, model: ModelReference) -> Path:

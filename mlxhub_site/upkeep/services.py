@@ -30,6 +30,9 @@ STOP_SECONDS = 60
 SECRET = ("TOKEN", "KEY", "SECRET", "PASSWORD", "URL", "URI")
 """A variable whose name ends so may hold a secret, and is not written down."""
 
+FILES = frozenset({"MLXHUB_TLS_KEY"})
+"""Paths of secrets, without which the hub would not start as it did in the shell."""
+
 
 @dataclass(frozen=True)
 class Service:
@@ -56,8 +59,6 @@ def systemd(*, command: Sequence[str], environment: Mapping[str, str], home: Pat
     lines = [
         "[Unit]",
         "Description=MLX Model Hub",
-        "After=network-online.target",
-        "Wants=network-online.target",
         "",
         "[Service]",
         "Type=simple",
@@ -115,7 +116,9 @@ def public(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in sorted(environment.items())
-        if name.startswith("MLXHUB_") and not name.endswith(SECRET) and "\n" not in value
+        if name.startswith("MLXHUB_")
+        and (name in FILES or not name.endswith(SECRET))
+        and "\n" not in value
     }
 
 

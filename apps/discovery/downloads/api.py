@@ -14,26 +14,32 @@ from apps.discovery.downloads.schemas import (
     DownloadOut,
     DownloadRequest,
     OrderOut,
-    State,
 )
 from apps.inference.api.errors import ErrorResponse
+from apps.jobs.rest import JobRoutes, Limit, Offset, StateName
 
 router = Router(tags=["Downloads"])
 
-
-class DownloadNotFound(Exception):
-    """There is no download of this number."""
+jobs = JobRoutes(
+    router,
+    "/downloads",
+    rows=Download.objects.newest_first,
+    out=DownloadOut,
+    fault=ErrorResponse,
+    called="download",
+    code="download_not_found",
+)
 
 
 @router.get("/downloads", response=DownloadList, summary="List downloads")
 def list_downloads(
     request: HttpRequest,
-    state: Annotated[State | None, Query(description="Only those in this state.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    state: Annotated[StateName | None, Query(description="Only those in this state.")] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> DownloadList:
     """The newest first, whatever became of them."""
-    downloads = Download.objects.select_related("model", "dataset")
+    downloads = Download.objects.newest_first()
     if state is not None:
         downloads = downloads.filter(state=state)
     page = downloads[offset : offset + limit]
@@ -56,77 +62,37 @@ def order_download(request: HttpRequest, payload: DownloadRequest) -> Status[Ord
     return Status(201 if new else 200, OrderOut.of(ordered))
 
 
-@router.get(
-    "/downloads/{int:key}",
-    response={200: DownloadOut, 404: ErrorResponse},
-    summary="One download",
-)
-def get_download(request: HttpRequest, key: int) -> DownloadOut:
+@jobs.show(summary="One download")
+def get_download(download: Download) -> DownloadOut:
     """How far it is, or what came of it."""
-    return DownloadOut.of(_download(key))
+    return DownloadOut.of(download)
 
 
-@router.post(
-    "/downloads/{int:key}/pause",
-    response={200: DownloadOut, 404: ErrorResponse},
-    summary="Pause a download",
-)
-def pause_download(request: HttpRequest, key: int) -> DownloadOut:
+@jobs.action("pause", summary="Pause a download")
+def pause_download(download: Download) -> None:
     """A running one stops within seconds and keeps its files; one that is over stays as it is."""
-    download = _download(key)
     services.pause(download=download)
-    return DownloadOut.of(download)
 
 
-@router.post(
-    "/downloads/{int:key}/resume",
-    response={200: DownloadOut, (404, 409): ErrorResponse},
-    summary="Resume a download",
-)
-def resume_download(request: HttpRequest, key: int) -> DownloadOut:
+@jobs.action("resume", summary="Resume a download", refusals=(409,))
+def resume_download(download: Download) -> None:
     """Goes on from what is here, whether it was paused, failed or cancelled."""
-    download = _download(key)
     services.resume(download=download)
-    return DownloadOut.of(download)
 
 
-@router.post(
-    "/downloads/{int:key}/cancel",
-    response={200: DownloadOut, 404: ErrorResponse},
-    summary="Cancel a download",
-)
-def cancel_download(request: HttpRequest, key: int) -> DownloadOut:
+@jobs.action("cancel", summary="Cancel a download")
+def cancel_download(download: Download) -> None:
     """Ends it and removes its files; one that is done stays as it is."""
-    download = _download(key)
     services.cancel(download=download)
-    return DownloadOut.of(download)
 
 
-@router.post(
-    "/downloads/{int:key}/first",
-    response={200: DownloadOut, 404: ErrorResponse},
-    summary="Put a download first",
-)
-def put_download_first(request: HttpRequest, key: int) -> DownloadOut:
+@jobs.action("first", summary="Put a download first")
+def put_download_first(download: Download) -> None:
     """Makes it the next one that begins."""
-    download = _download(key)
     services.put_first(download=download)
-    return DownloadOut.of(download)
 
 
-@router.delete(
-    "/downloads/{int:key}",
-    response={204: None, (404, 409): ErrorResponse},
-    summary="Forget a download",
-)
-def forget_download(request: HttpRequest, key: int) -> Status[None]:
+@jobs.removal(summary="Forget a download")
+def forget_download(download: Download) -> None:
     """Takes one that is over off the list; its model or dataset stays."""
-    services.forget(download=_download(key))
-    return Status(204, None)
-
-
-def _download(key: int) -> Download:
-    download = Download.objects.select_related("model", "dataset").filter(pk=key).first()
-    if download is None:
-        raise DownloadNotFound(f"There is no download {key}.")
-    return download
+    services.forget(download=download)

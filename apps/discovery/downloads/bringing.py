@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 
 from django.db import transaction
 
 from apps.datasets.errors import DatasetError
+from apps.datasets.formats.errors import FormatError
+from apps.datasets.formats.first_rows import FirstRows
 from apps.datasets.services import order_import
 from apps.discovery import hub
 from apps.discovery.configured import configured_access
+from apps.discovery.downloads.enough import Enough, certain
 from apps.discovery.downloads.models import Download
 from apps.discovery.downloads.place import (
     basename,
@@ -31,7 +35,7 @@ from apps.models.models import LocalModel
 from apps.models.runtime.errors import ModelFormatError, RuntimeFault
 from apps.models.services import adopt_folder, require_free
 
-EXPECTED = (DiscoveryError, RegistryError, RuntimeFault, DatasetError)
+EXPECTED = (DiscoveryError, RegistryError, RuntimeFault, DatasetError, FormatError)
 
 
 def bring(download: Download, report: Report) -> None:
@@ -66,6 +70,7 @@ def _bring_dataset(download: Download, report: Report) -> None:
     place = fetched_place(download)
     if not place.exists():
         _fetch(download, report)
+        place = fetched_place(download)  # which fewer files may lie in than were ordered
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder_of(download).rename(place)
     chosen = download.selection
@@ -76,6 +81,7 @@ def _bring_dataset(download: Download, report: Report) -> None:
             uploaded=True,
             origin=chosen["origin"],
             splits=chosen["splits"],
+            first=_first_rows(download),
             by=chosen["by"],
         )
         Download.objects.filter(pk=download.pk).update(
@@ -84,11 +90,25 @@ def _bring_dataset(download: Download, report: Report) -> None:
 
 
 def _fetch(download: Download, report: Report) -> None:
-    folder = folder_of(download)
-    require_room(download.snapshot, folder, others=promised(besides=download))
+    folder, snapshot, first = folder_of(download), download.snapshot, _first_rows(download)
+    require_room(certain(snapshot, first), folder, others=promised(besides=download))
     folder.mkdir(exist_ok=True, parents=True)
     watch = Watch(download, report)
-    hub.download(download.snapshot, folder, configured_access(), watch.on_step, watch.on_setback)
+    steps = (watch.on_step, watch.on_setback)
+    if first is None:
+        hub.download(snapshot, folder, configured_access(), *steps)
+        return
+    enough = Enough(first, folder, watch.expect)
+    brought = hub.download(snapshot, folder, configured_access(), *steps, needs=enough.needs)
+    download.files = [asdict(file) for file in brought.files]
+    download.bytes_total = brought.size_bytes
+    download.save(update_fields=["files", "bytes_total"])
+
+
+def _first_rows(download: Download) -> FirstRows | None:
+    """How many rows were ordered of a dataset; None: all."""
+    first = download.selection.get("first")
+    return FirstRows.of_json(first) if first else None
 
 
 def _register(download: Download, report: Report) -> LocalModel:

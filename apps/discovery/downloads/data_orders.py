@@ -8,10 +8,12 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from apps.datasets.formats.first_rows import FirstRows
 from apps.datasets.services import OWNER
 from apps.discovery import hub
 from apps.discovery.configured import configured_access
 from apps.discovery.data.parts import DEFAULT, TRAIN, DataPart
+from apps.discovery.downloads.enough import certain
 from apps.discovery.downloads.errors import AlreadyOrdered
 from apps.discovery.downloads.models import Download
 from apps.discovery.downloads.place import basename, folder_of, promised, require_room
@@ -19,6 +21,9 @@ from apps.discovery.downloads.services import Ordered, joined, queued
 from apps.discovery.errors import NoUsableRows, UnknownPart
 from apps.discovery.snapshot import Snapshot
 from apps.models.naming import slug_from
+
+MAX_ROWS = 10**9
+"""Of a split, where only the first are wanted."""
 
 _SHOWN = 20
 """Names of configurations or splits in a message."""
@@ -30,6 +35,8 @@ class Choice:
 
     config: str = ""
     splits: tuple[str, ...] = ()
+    rows: int | None = None
+    """Only the first so many of each split."""
 
 
 def start_data(
@@ -45,21 +52,22 @@ def start_data(
     wanted = Download(
         repo_type=Download.RepoType.DATASET,
         repo_id=repo_id,
-        slug=_slug(repo_id, parts, name),
-        selection=_selection(found, parts, name) | {"by": by},
+        slug=_slug(repo_id, parts, choice.rows, name),
+        selection=_selection(found, parts, choice.rows, name) | {"by": by},
     )
     files = {file.name: file for part in parts for file in part.files}
     snapshot = Snapshot(repo_id, found.data_commit, tuple(files.values()), "dataset")
+    sure = certain(snapshot, _first_rows(parts, choice.rows))
     named = Download.objects.unfinished().of_name(wanted.repo_type, wanted.slug)
     if (underway := named.first()) is not None:
-        return joined(_same(underway, snapshot))
-    require_room(snapshot, folder_of(wanted), others=promised())
+        return joined(_same(underway, wanted, snapshot))
+    require_room(sure, folder_of(wanted), others=promised())
     try:
         with transaction.atomic():
-            return Ordered(download=queued(wanted, snapshot, revision or ""))
+            return Ordered(download=queued(wanted, snapshot, revision or "", certain=sure))
     except IntegrityError:
         # Somebody else ordered something under this name a moment ago.
-        return joined(_same(named.all().get(), snapshot))
+        return joined(_same(named.all().get(), wanted, snapshot))
 
 
 def chosen_parts(found: hub.DataRepository, choice: Choice) -> list[DataPart]:
@@ -87,7 +95,16 @@ def _there_are(names: Sequence[str] | dict[str, DataPart]) -> str:
     return f"There are: {', '.join(list(names)[:_SHOWN])}{more}."
 
 
-def _selection(found: hub.DataRepository, parts: list[DataPart], name: str) -> dict[str, Any]:
+def _first_rows(parts: list[DataPart], rows: int | None) -> FirstRows | None:
+    """How many rows of which files; None: all."""
+    if rows is None:
+        return None
+    return FirstRows(rows, {file.name: part.split for part in parts for file in part.files})
+
+
+def _selection(
+    found: hub.DataRepository, parts: list[DataPart], rows: int | None, name: str
+) -> dict[str, Any]:
     """What the import is told once the files are here."""
     repo_id, config = found.dataset.repo_id, parts[0].config
     # Where nothing else is chosen, a validation or test split is what is trained on.
@@ -96,30 +113,36 @@ def _selection(found: hub.DataRepository, parts: list[DataPart], name: str) -> d
         file.name: part.split_here if trains else TRAIN for part in parts for file in part.files
     }
     chosen = ", ".join(part.split for part in parts)
+    first = _first_rows(parts, rows)
+    cut = f", first {rows:,} rows," if rows else ""
     return {
         "name": name or basename(repo_id),
         "splits": splits,
+        "first": first.as_json() if first else None,
         "origin": {
-            "label": f"hf:{repo_id}:{config}/{chosen} at {found.commit[:12]}",
+            "label": f"hf:{repo_id}:{config}/{chosen}{cut} at {found.commit[:12]}",
             "repo_id": repo_id,
             "commit": found.commit,
             "config": config,
             "splits": [part.split for part in parts],
+            "first_rows": rows,
             "license": found.dataset.license,
             "converted": found.is_converted,
         },
     }
 
 
-def _slug(repo_id: str, parts: list[DataPart], name: str) -> str:
+def _slug(repo_id: str, parts: list[DataPart], rows: int | None, name: str) -> str:
     """What tells it from other downloads; the dataset's own address is settled at its import."""
     config, splits = parts[0].config, "-".join(part.split for part in parts)
-    return slug_from(name or f"{basename(repo_id)}-{config}-{splits}") or "dataset"
+    cut = f"-first-{rows}" if rows else ""
+    return slug_from(name or f"{basename(repo_id)}-{config}-{splits}{cut}") or "dataset"
 
 
-def _same(underway: Download, snapshot: Snapshot) -> Download:
-    """``underway``, if it brings these very files. Raises AlreadyOrdered."""
-    if underway.snapshot == snapshot:
+def _same(underway: Download, wanted: Download, snapshot: Snapshot) -> Download:
+    """``underway``, if it brings these very rows. Raises AlreadyOrdered."""
+    first = wanted.selection["first"]
+    if underway.snapshot == snapshot and underway.selection.get("first") == first:
         return underway
     raise AlreadyOrdered(
         f"{underway.repo_id} at {underway.commit[:7]} is being downloaded as {underway.slug!r}. "

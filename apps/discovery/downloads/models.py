@@ -45,6 +45,9 @@ class Queue:
 
 
 class DownloadQuerySet(JobQuerySet["Download"]):
+    def newest_first(self) -> DownloadQuerySet:
+        return self.select_related("model", "dataset").order_by("-pk")
+
     def of_name(self, repo_type: str, slug: str) -> DownloadQuerySet:
         """Those that became, or are to become, the model or dataset of this name."""
         return self.filter(repo_type=repo_type, slug=slug)

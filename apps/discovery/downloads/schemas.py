@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from apps.discovery.downloads.models import Download
 from apps.discovery.downloads.services import Ordered
-
-State = Literal["queued", "running", "paused", "done", "failed", "cancelled", "interrupted"]
+from apps.jobs.rest import StateName
 
 
 class FileOut(BaseModel):
@@ -26,7 +25,7 @@ class DownloadOut(BaseModel):
     revision: str = Field(description="What was asked for; empty: the newest.")
     commit: str
     name: str = Field(description="What it is to be called here.")
-    state: State
+    state: StateName
     asked: Literal["", "pause", "cancel"] = Field(
         description="What a running one was asked and has not done yet."
     )

@@ -117,20 +117,24 @@ def forget(*, download: Download) -> None:
         raise StillUnfinished(f"The download of {download.repo_id} is not over. Cancel it first.")
 
 
-def queued(wanted: Download, snapshot: Snapshot, revision: str) -> Download:
+def queued(
+    wanted: Download, snapshot: Snapshot, revision: str, *, certain: Snapshot | None = None
+) -> Download:
     """A queued row for the snapshot; an earlier one that stopped short is used again.
 
-    ``wanted``: a new row with its type, name and selection. Call it in a transaction.
-    Raises IntegrityError where another download is to become what it is called.
+    ``wanted``: a new row with its type, name and selection. ``certain``: what is fetched of
+    it in any case, where that is not all. Call it in a transaction. Raises IntegrityError
+    where another download is to become what it is called.
     """
-    missing = snapshot.missing_bytes(folder_of(wanted))
+    expected = certain or snapshot
+    missing = expected.missing_bytes(folder_of(wanted))
     facts = {
         "revision": revision,
         "commit": snapshot.commit,
         "files": [asdict(file) for file in snapshot.files],
         "selection": wanted.selection,
-        "bytes_total": snapshot.size_bytes,
-        "bytes_done": snapshot.size_bytes - missing,
+        "bytes_total": expected.size_bytes,
+        "bytes_done": expected.size_bytes - missing,
     }
     transaction.on_commit(tasks.work_off_downloads)
     named = Download.objects.of_name(wanted.repo_type, wanted.slug)

@@ -38,13 +38,17 @@ class Watch:
 
     def __init__(self, download: Download, report: Report) -> None:
         self._report = report
-        self._total = max(1, download.bytes_total)
+        self._total = download.bytes_total
         self._folder = folder_of(download)
         self._speed = Speedometer()
         self._done = 0
         self._failures = 0
         self._damaged = 0
         self._floor_due = 0.0
+
+    def expect(self, nbytes: int) -> None:
+        """Learn that so many bytes are needed in all; never fewer than were known of."""
+        self._total = max(self._total, nbytes)
 
     def on_step(self, step: hub.Step) -> None:
         self._done = step.done
@@ -83,4 +87,5 @@ class Watch:
         self._speed.restart()
 
     def _tell(self, doing: str, rate: float) -> None:
-        self._report(doing, self._done / self._total, bytes_done=self._done, rate=rate)
+        share = self._done / max(1, self._total)
+        self._report(doing, share, bytes_done=self._done, bytes_total=self._total, rate=rate)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedWriter
 from pathlib import Path
 
@@ -66,19 +66,27 @@ def download(
     access: Access,
     progress: Progress,
     setback: Setback = give_up,
-) -> None:
+    needs: Callable[[RemoteFile], bool] = lambda file: True,
+) -> Snapshot:
     """Bring ``folder`` to hold the snapshot's files, each checked against its checksum.
 
-    Goes on from what an earlier, interrupted call left there, also in mid-file.
-    Raises RepoNotFound, AccessRefused, HubUnreachable, NotEnoughDisk, NotWritable
+    Goes on from what an earlier, interrupted call left there, also in mid-file. ``needs`` is
+    asked of each file once those before it are there; what it does not take is left out of
+    the snapshot that is returned. Raises RepoNotFound, AccessRefused, HubUnreachable, NotEnoughDisk, NotWritable
     or DownloadDamaged; what has arrived by then stays for the next call.
     """
     counter = _Counter(progress)
+    brought: list[RemoteFile] = []
     for file in snapshot.files:
+        if not needs(file):
+            continue
         _Transfer(snapshot, file, folder, access, counter).complete(setback)
         counter.before += file.size
+        brought.append(file)
+    kept = replace(snapshot, files=tuple(brought))
     with explained(snapshot.address, access, resumes=True):
-        snapshot.remove_strays(folder)
+        kept.remove_strays(folder)
+    return kept
 
 
 class _Counter:

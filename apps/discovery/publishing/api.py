@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
 
 from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Router, Status
 from pydantic import BaseModel, ConfigDict, Field
 
 from apps.discovery.publishing import services
-from apps.discovery.publishing.errors import (
-    PublicationActive,
-    PublicationNotFound,
-    PublishingError,
-)
+from apps.discovery.publishing.errors import PublicationActive, PublishingError
 from apps.discovery.publishing.models import Publication
 from apps.inference.api.errors import ErrorResponse, Problem, problem
 from apps.inference.services import find_model
+from apps.jobs.rest import JobRoutes, Limit, Offset, StateName
 
 router = Router(tags=["Publishing"])
 
@@ -40,7 +36,7 @@ class PublicationOut(BaseModel):
     subject: str = Field(description="What is published, by its name in API calls.")
     repo_id: str
     private: bool
-    state: Literal["queued", "running", "paused", "done", "failed", "cancelled", "interrupted"]
+    state: StateName
     doing: str
     fraction: float = Field(description="How far it is, from 0.0 to 1.0.")
     sent_bytes: int
@@ -60,14 +56,20 @@ class PublicationList(BaseModel):
     total: int
 
 
-FOUND = {200: PublicationOut, 404: ErrorResponse}
+jobs = JobRoutes(
+    router,
+    "/publications",
+    rows=Publication.objects.newest_first,
+    out=PublicationOut,
+    fault=ErrorResponse,
+    called="publication",
+    code="publication_not_found",
+)
 
 
 def publishing_problem(error: PublishingError) -> Problem:
     """The answer to what publishing refused."""
     match error:
-        case PublicationNotFound():
-            return problem(404, str(error), code="publication_not_found")
         case PublicationActive():
             return problem(409, str(error), code="publication_active")
         case _:
@@ -77,8 +79,8 @@ def publishing_problem(error: PublishingError) -> Problem:
 @router.get("/publications", response=PublicationList, summary="List publications")
 def list_publications(
     request: HttpRequest,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> PublicationList:
     """The newest first."""
     found = Publication.objects.newest_first()
@@ -107,44 +109,25 @@ def publish(request: HttpRequest, payload: PublicationRequest) -> Status[Publica
     return Status(202, PublicationOut.of(publication))
 
 
-@router.get("/publications/{int:key}", response=FOUND, summary="One publication")
-def get_publication(request: HttpRequest, key: int) -> PublicationOut:
+@jobs.show(summary="One publication")
+def get_publication(publication: Publication) -> PublicationOut:
     """How far it is."""
-    return PublicationOut.of(_publication(key))
+    return PublicationOut.of(publication)
 
 
-@router.post("/publications/{int:key}/cancel", response=FOUND, summary="Cancel a publication")
-def cancel_publication(request: HttpRequest, key: int) -> PublicationOut:
+@jobs.action("cancel", summary="Cancel a publication")
+def cancel_publication(publication: Publication) -> None:
     """A running one ends within a second or two; one that is over stays as it is."""
-    publication = _publication(key)
     services.cancel(publication=publication)
-    return PublicationOut.of(publication)
 
 
-@router.post("/publications/{int:key}/repeat", response=FOUND, summary="Repeat a publication")
-def repeat_publication(request: HttpRequest, key: int) -> PublicationOut:
+@jobs.action("repeat", summary="Repeat a publication")
+def repeat_publication(publication: Publication) -> None:
     """Sends what is missing; one that does not stand still stays as it is."""
-    publication = _publication(key)
     services.repeat(publication=publication)
-    return PublicationOut.of(publication)
 
 
-@router.delete(
-    "/publications/{int:key}",
-    response={204: None, (404, 409): ErrorResponse},
-    summary="Forget a publication",
-)
-def forget_publication(request: HttpRequest, key: int) -> Status[None]:
+@jobs.removal(summary="Forget a publication")
+def forget_publication(publication: Publication) -> None:
     """The repository stays."""
-    services.forget(publication=_publication(key))
-    return Status(204, None)
-
-
-def _publication(key: int) -> Publication:
-    """Raises PublicationNotFound."""
-    publication = Publication.objects.filter(pk=min(key, 2**63 - 1)).first()
-    if publication is None:
-        raise PublicationNotFound(
-            f"There is no publication {key}. GET /api/publications lists them."
-        )
-    return publication
+    services.forget(publication=publication)

@@ -1,9 +1,8 @@
 """What publishing refuses.
 
 PublishingError
-├── NotPublishable        it was not made here, or its files can't be sent
-├── PublicationNotFound   there is none of this number
-└── PublicationActive     it is at work
+├── NotPublishable      it was not made here, or its files can't be sent
+└── PublicationActive   it is at work
 """
 
 from __future__ import annotations
@@ -15,10 +14,6 @@ class PublishingError(Exception):
 
 class NotPublishable(PublishingError):
     """This model or adapter can't be published."""
-
-
-class PublicationNotFound(PublishingError):
-    """There is no publication of this number."""
 
 
 class PublicationActive(PublishingError):

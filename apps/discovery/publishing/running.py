@@ -7,7 +7,6 @@ where the last one ended. The commit comes last: until then the repository is em
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 from apps.discovery import hub
 from apps.discovery.configured import configured_access
@@ -17,40 +16,34 @@ from apps.discovery.publishing.card import card_of
 from apps.discovery.publishing.errors import NotPublishable, PublishingError
 from apps.discovery.publishing.files import files_of
 from apps.discovery.publishing.models import Publication
-from apps.jobs.conduct import Report, conduct
-
-Progress = Callable[[str, float], None]
+from apps.jobs.conduct import Progress, Report, conduct
 
 
 def run(
     publication: Publication,
     *,
     stops: threading.Event,
-    on_progress: Progress = lambda doing, fraction: None,
+    on_progress: Progress | None = None,
 ) -> None:
     """Send it until it is there, somebody cancels it, or ``stops`` is set."""
-
-    def work(report: Report) -> None:
-        _publish(publication, report, on_progress)
-
     conduct(
         publication,
-        work,
+        lambda report: _publish(publication, report),
         expected=(PublishingError, DiscoveryError),
         worker_stops=stops,
+        on_progress=on_progress,
     )
 
 
-def _publish(publication: Publication, report: Report, on_progress: Progress) -> None:
+def _publish(publication: Publication, report: Report) -> None:
     """Raises PublishingError, DiscoveryError and what ``report`` raises."""
     files = _files(publication)
     total = sum(file.size for file in files)
     access = configured_access()
 
     def tell(name: str, sent: int) -> None:
-        doing, fraction = f"sending {name}", sent / max(total, 1)
-        on_progress(doing, fraction)
-        report(doing, fraction, sent_bytes=sent, total_bytes=total)
+        fraction = sent / max(total, 1)
+        report(f"sending {name}", fraction, sent_bytes=sent, total_bytes=total)
 
     report("making the repository", 0.0, total_bytes=total)
     if not publication.existing:

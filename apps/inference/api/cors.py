@@ -27,6 +27,8 @@ _BUDGETS = [
 EXPOSED = ", ".join(
     (
         "Retry-After",
+        "X-Request-ID",
+        "request-id",
         "X-MLXHub-Response-Cache",
         *(f"x-ratelimit-{told}-{what}" for what, told in _BUDGETS),
         *(f"anthropic-ratelimit-{what}-{told}" for what, told in _BUDGETS),

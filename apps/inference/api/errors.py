@@ -29,6 +29,7 @@ from apps.inference.client import EngineError
 from apps.inference.keys.errors import CallRefused, KeyInvalid, LimitReached, ScopeMissing
 from apps.inference.services import ModelNotFound, ModelUnsuitable
 from apps.inference.warming import WarmPromptNotFound
+from apps.observability.ids import current_request_id
 
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
@@ -44,6 +45,11 @@ class ErrorDetail(BaseModel):
     type: str
     param: str | None = Field(default=None, description="The request field at fault.")
     code: str | None = Field(default=None, description="A name for programs to tell it by.")
+    request_id: str | None = Field(
+        default=None,
+        description="As in X-Request-ID: by it the log has what led to this. null: nothing has "
+        "looked at the request.",
+    )
 
 
 class ErrorResponse(BaseModel):
@@ -97,7 +103,13 @@ def problem(
 ) -> Problem:
     """A Problem; ``kind`` is OpenAI's error type, by default what the status says."""
     kind = kind or (INVALID_REQUEST if status < 500 else SERVER_ERROR)
-    detail = ErrorDetail(message=message, type=kind, param=param, code=code)
+    detail = ErrorDetail(
+        message=message,
+        type=kind,
+        param=param,
+        code=code,
+        request_id=current_request_id() or None,
+    )
     return Problem(status, ErrorResponse(error=detail), retry_after)
 
 

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django.template.defaultfilters import filesizeformat
 
 from apps.inference.benchmarks.charts import TURN_LABELS, Measured, rate, seconds
 from apps.inference.benchmarks.measuring.figures import FirstToken
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One number with its label; the fields that components/stat_tile.html reads."""
-
-    label: str
-    value: str
-    note: str = ""
-    tone: str = ""
+from apps.rendering.tiles import Tile
 
 
 def tiles(one: Measured) -> list[Tile]:

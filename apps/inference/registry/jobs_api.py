@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Router, Status
 
 from apps.inference.api.errors import ErrorResponse
-from apps.inference.registry.api import Offset, adapter_named, model_named
-from apps.inference.registry.problems import JobNotFound
+from apps.inference.registry.api import adapter_named, model_named
 from apps.inference.registry.schemas import (
     ConvertRequest,
     ExportRequest,
@@ -17,11 +14,22 @@ from apps.inference.registry.schemas import (
     JobList,
     JobOut,
 )
+from apps.jobs.rest import JobRoutes, Limit, Offset
 from apps.models.naming import slug_from
 from apps.models.work import services
 from apps.models.work.models import ModelJob
 
 router = Router(tags=["Model jobs"])
+
+jobs = JobRoutes(
+    router,
+    "/models/jobs",
+    rows=ModelJob.objects.newest_first,
+    out=JobOut,
+    fault=ErrorResponse,
+    called="job",
+    code="job_not_found",
+)
 
 ORDERED = {202: JobOut, (400, 404, 409): ErrorResponse}
 
@@ -29,54 +37,37 @@ ORDERED = {202: JobOut, (400, 404, 409): ErrorResponse}
 @router.get("/models/jobs", response=JobList, summary="List jobs on models")
 def list_jobs(
     request: HttpRequest,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Limit = 50,
     offset: Offset = 0,
 ) -> JobList:
     """The newest first, whatever became of them."""
-    jobs = ModelJob.objects.newest_first()
-    page = jobs[offset : offset + limit]
-    return JobList(jobs=[JobOut.of(job) for job in page], total=jobs.count())
+    found = ModelJob.objects.newest_first()
+    page = found[offset : offset + limit]
+    return JobList(jobs=[JobOut.of(job) for job in page], total=found.count())
 
 
-@router.get("/models/jobs/{int:key}", response={200: JobOut, 404: ErrorResponse}, summary="One job")
-def get_job(request: HttpRequest, key: int) -> JobOut:
+@jobs.show(summary="One job")
+def get_job(job: ModelJob) -> JobOut:
     """How far it is, or what it made."""
-    return JobOut.of(_job(key))
+    return JobOut.of(job)
 
 
-@router.post(
-    "/models/jobs/{int:key}/cancel",
-    response={200: JobOut, 404: ErrorResponse},
-    summary="Cancel a job",
-)
-def cancel_job(request: HttpRequest, key: int) -> JobOut:
+@jobs.action("cancel", summary="Cancel a job")
+def cancel_job(job: ModelJob) -> None:
     """A running one ends within a second or two; one that is over stays as it is."""
-    job = _job(key)
     services.cancel(job=job)
-    return JobOut.of(job)
 
 
-@router.post(
-    "/models/jobs/{int:key}/repeat",
-    response={200: JobOut, 404: ErrorResponse},
-    summary="Start a job again",
-)
-def repeat_job(request: HttpRequest, key: int) -> JobOut:
+@jobs.action("repeat", summary="Start a job again")
+def repeat_job(job: ModelJob) -> None:
     """One that failed, was cancelled or interrupted; others stay as they are."""
-    job = _job(key)
     services.repeat(job=job)
-    return JobOut.of(job)
 
 
-@router.delete(
-    "/models/jobs/{int:key}",
-    response={204: None, (404, 409): ErrorResponse},
-    summary="Forget a job",
-)
-def forget_job(request: HttpRequest, key: int) -> Status[None]:
+@jobs.removal(summary="Forget a job")
+def forget_job(job: ModelJob) -> None:
     """One that is over; what it made stays."""
-    services.forget(job=_job(key))
-    return Status(204, None)
+    services.forget(job=job)
 
 
 @router.post("/models/{str:slug}/convert", response=ORDERED, summary="Convert a model")
@@ -125,10 +116,3 @@ def verify_model(request: HttpRequest, slug: str) -> Status[JobOut]:
 def _started(job: ModelJob) -> Status[JobOut]:
     services.start(job=job)
     return Status(202, JobOut.of(job))
-
-
-def _job(key: int) -> ModelJob:
-    job = ModelJob.objects.newest_first().filter(pk=min(key, 2**63 - 1)).first()
-    if job is None:
-        raise JobNotFound(f"There is no job {key}. GET /api/models/jobs lists them.")
-    return job

@@ -6,10 +6,6 @@ from apps.inference.api.errors import Problem, problem
 from apps.models.errors import InvalidName, JobActive, ModelInUse, NameTaken, RegistryError
 
 
-class JobNotFound(Exception):
-    """There is no model job of this number."""
-
-
 class LeftoverNotFound(Exception):
     """There is nothing of this name that could be removed."""
 
@@ -22,15 +18,13 @@ class BadModelSetting(Exception):
         self.param = param
 
 
-RegistryFault = RegistryError | JobNotFound | LeftoverNotFound | BadModelSetting
+RegistryFault = RegistryError | LeftoverNotFound | BadModelSetting
 """What ``registry_problem`` knows."""
 
 
 def registry_problem(error: RegistryFault) -> Problem:
     """The answer to what the registry refused."""
     match error:
-        case JobNotFound():
-            return problem(404, str(error), code="job_not_found")
         case LeftoverNotFound():
             return problem(404, str(error), code="leftover_not_found")
         case BadModelSetting():

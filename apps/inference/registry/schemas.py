@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from apps.inference.api.schemas.fields import StrictRequest
+from apps.jobs.rest import StateName
 from apps.models.consequences import Deletion
 from apps.models.disk.usage import Usage
 from apps.models.models import Adapter, LocalModel
@@ -20,7 +21,6 @@ Sort = Literal[
     "-name", "-size_bytes", "-parameters", "-quantization", "-context_length",
 ]  # fmt: skip
 Kind = Literal["chat", "completion", "embedding"]
-JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled", "interrupted"]
 
 
 class AdapterOut(BaseModel):
@@ -28,11 +28,15 @@ class AdapterOut(BaseModel):
     name: str
     rank: int | None
     size_bytes: int
+    parent: str | None = Field(
+        description="Slug of the adapter that its training went on from; null: none, or deleted."
+    )
     created_at: datetime
 
     @classmethod
     def of(cls, adapter: Adapter) -> AdapterOut:
-        return cls.model_validate({name: getattr(adapter, name) for name in cls.model_fields})
+        same = {name: getattr(adapter, name) for name in cls.model_fields}
+        return cls.model_validate(same | {"parent": adapter.parent and adapter.parent.slug})
 
 
 class ModelSummary(BaseModel):
@@ -102,7 +106,9 @@ class ModelDetail(ModelSummary):
                 "derived_from": model.derived_from.slug if model.derived_from else None,
                 "draft": model.draft.slug if model.draft else None,
                 "defaults": {name: getattr(model, name) for name in Defaults.model_fields},
-                "adapters": [AdapterOut.of(adapter) for adapter in model.adapters.all()],
+                "adapters": [
+                    AdapterOut.of(each) for each in model.adapters.select_related("parent")
+                ],
             }
         )
 
@@ -171,7 +177,7 @@ class JobOut(BaseModel):
     model: str | None = Field(description="Slug of the model that it works on.")
     result: str | None = Field(description="Slug of the model that it made.")
     plan: dict[str, Any]
-    state: JobState
+    state: StateName
     doing: str
     fraction: float = Field(description="How far it is, from 0 to 1.")
     error: str

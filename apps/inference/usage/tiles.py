@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from apps.inference.benchmarks.charts import rate, seconds
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One number with its label; the fields that components/stat_tile.html reads."""
-
-    label: str
-    value: str
-    note: str = ""
-    tone: str = ""
+from apps.rendering.tiles import Tile
 
 
 def tiles(totals: Mapping[str, Any]) -> list[Tile]:

@@ -19,6 +19,8 @@ from apps.inference.snapshot import look_at_engine
 from apps.inference.usage.models import RequestRecord
 from apps.jobs.models import Job, JobState
 from apps.models.sizes import readable
+from apps.system.certificate import REMEDY as CERTIFICATE_REMEDY
+from apps.system.certificate import SOON, CertificateUnreadable, read_validity
 from apps.system.history.memory import memory_outlook
 
 GIB = 1024**3
@@ -103,12 +105,35 @@ def _errors(now: float, percent: float) -> Iterator[Matter]:
         )
 
 
+def _certificate(now: float, days: float) -> Iterator[Matter]:
+    path = settings.HUB.tls_cert
+    if path is None:
+        return
+    moment = datetime.fromtimestamp(now, UTC)
+    try:
+        validity = read_validity(path)
+    except CertificateUnreadable as error:
+        yield Matter("The file of the certificate can't be used.", str(error)[:500])
+        return
+    if not validity.holds(moment, longer=timedelta(days=days)):
+        yield Matter(f"The certificate of HTTPS: {validity.words(moment)}", CERTIFICATE_REMEDY)
+
+
 KINDS = (
     Kind("engine", "Engine", "It does not answer, or completes no step.", _engine, patience=30),
     Kind("memory", "Memory", "It is tight, or will be within 20 minutes at its pace.", _memory),
     Kind("disk", "Disk", "Less than {} GiB are free.", _disk, 5, "GiB free"),
     Kind("jobs", "Jobs", "One failed within the last {} hours.", _jobs, 24, "hours", 24 * 31),
     Kind("errors", "API errors", "More than {} % of 20 or more requests failed.", _errors, 10, "%"),
+    Kind(
+        "certificate",
+        "Certificate",
+        "It ends within {} days.",
+        _certificate,
+        SOON.days,
+        "days",
+        most=398,
+    ),
 )
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from apps.system.health.checks import database, disk, engine, hub, memory, queue, starter, worker
+from apps.system.health.checks import (
+    certificate,
+    database,
+    disk,
+    engine,
+    hub,
+    memory,
+    queue,
+    starter,
+    worker,
+)
 from apps.system.health.findings import Checked, Finding, Report
 
 
@@ -20,6 +30,7 @@ def run_all() -> Report:
         _timed("disk", "Disk", disk.check),
         _timed("memory", "Memory", lambda: memory.check(seen.status)),
         _timed("hub", "Hugging Face", hub.check),
+        _timed("certificate", "Certificate", certificate.check),
         _timed("starter", "Starter model", starter.check),
     )
     return Report(checks, seen.status)

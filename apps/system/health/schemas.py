@@ -77,6 +77,7 @@ class ComponentsOut(BaseModel):
     disk: ComponentOut
     memory: ComponentOut
     hub: ComponentOut = Field(description="Hugging Face, or the mirror in its place.")
+    certificate: ComponentOut = Field(description="For HTTPS, where the hub serves it itself.")
     starter: ComponentOut
 
 

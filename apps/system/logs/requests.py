@@ -17,10 +17,14 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from apps.inference.api.messages.errors import speaks_anthropic
 from apps.observability.ids import mark, marked, request_id_from
 from apps.observability.instruments import HTTP_REQUESTS, HTTP_SECONDS
 
 HEADER = "X-Request-ID"
+
+ANTHROPIC_HEADER = "request-id"
+"""Where clients of that dialect look for it. https://docs.anthropic.com/en/api/errors"""
 
 SLOW = 1.0
 """Seconds after which a page that was only read is worth a line, too."""
@@ -74,6 +78,8 @@ def _told(
     request: HttpRequest, response: HttpResponseBase, name: str, began: float
 ) -> HttpResponseBase:
     response[HEADER] = name
+    if speaks_anthropic(request.path):
+        response[ANTHROPIC_HEADER] = name
     seconds, status = time.monotonic() - began, response.status_code
     route = route_class(request)
     HTTP_REQUESTS.labels(route, str(status)).inc()

@@ -13,7 +13,9 @@ from django.template.loader import get_template, render_to_string
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from apps.accounts.roles import Role
 from apps.system.navigation import SECTIONS
+from tests.people import ClientOf
 
 ROOT = Path(__file__).resolve().parents[3]
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -110,6 +112,24 @@ class TestErrorPages:
     def test_the_pages_for_a_broken_hub_need_no_request_and_no_database(self) -> None:
         for name in ("400.html", "500.html"):
             assert "Back to the hub" in get_template(name).render()
+
+    @pytest.mark.parametrize(("role", "is_link"), [(Role.OWNER, True), (Role.MEMBER, False)])
+    def test_the_request_is_named_and_leads_an_owner_to_the_log(
+        self, client_of: ClientOf, role: Role, is_link: bool
+    ) -> None:
+        page = client_of(role).get("/no/such/page", headers={"X-Request-ID": "trace-9"})
+        shown = page.content.decode()
+        assert "trace-9" in shown
+        assert (f"{reverse('system:logs')}?id=trace-9" in shown) is is_link
+
+    def test_a_page_that_failed_names_its_request_too(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("apps.system.views.render", None)
+        client.raise_request_exception = False
+        page = client.get(reverse("system:overview"), headers={"X-Request-ID": "trace-10"})
+        assert page.status_code == 500
+        assert f"{reverse('system:logs')}?id=trace-10" in page.content.decode()
 
     def test_a_form_without_its_token_says_what_to_do(self, db: None) -> None:
         client = Client(enforce_csrf_checks=True)

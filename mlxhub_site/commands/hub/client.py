@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import quote
 
 import httpx2
@@ -43,7 +43,6 @@ class HubClient:
             transport=transport,
             base_url=url,
             headers={"Authorization": f"Bearer {key}"} if key else None,
-            timeout=httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
         )
 
     def __enter__(self) -> Self:
@@ -56,11 +55,32 @@ class HubClient:
         """What is at ``path``; parameters that are None are left out."""
         return self._call("GET", path, query=query)
 
-    def post(self, path: str, body: Any = None, **query: Any) -> Any:
-        return self._call("POST", path, body=body, query=query)
+    def post(
+        self, path: str, body: Any = None, *, patience: float = ANSWER_SECONDS, **query: Any
+    ) -> Any:
+        """``patience``: seconds of silence that the route may need."""
+        return self._call("POST", path, body=body, query=query, patience=patience)
 
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
+
+    def put_bytes(self, path: str, content: bytes, **query: Any) -> Any:
+        """Send a piece of a file."""
+        return self._call("PUT", path, content=content, query=query)
+
+    def save(self, path: str, to: BinaryIO, **query: Any) -> None:
+        """Write the file that is at ``path`` to ``to``, piece by piece."""
+        timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+        known = _known(query)
+        with (
+            self._translated(),
+            self._http.stream("GET", path, params=known, timeout=timeout) as response,
+        ):
+            if response.status_code != httpx2.codes.OK:
+                response.read()
+                raise _failure(response)
+            for piece in response.iter_bytes():
+                to.write(piece)
 
     def health(self) -> Any:
         """What /admin/health says, also where it says that the hub is down."""
@@ -85,11 +105,22 @@ class HubClient:
             yield _events(response, on_comment)
 
     def _call(
-        self, method: str, path: str, *, body: Any = None, query: Any = None, accept: int = 0
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content: bytes | None = None,
+        query: Any = None,
+        accept: int = 0,
+        patience: float = ANSWER_SECONDS,
     ) -> Any:
-        known = {name: value for name, value in (query or {}).items() if value is not None}
+        known = _known(query or {})
+        timeout = httpx2.Timeout(patience, connect=CONNECT_SECONDS)
         with self._translated():
-            response = self._http.request(method, path, json=body, params=known)
+            response = self._http.request(
+                method, path, json=body, content=content, params=known, timeout=timeout
+            )
         if not (response.is_success or response.status_code == accept):
             raise _failure(response)
         if not response.content:
@@ -117,6 +148,10 @@ class HubClient:
             raise Unreachable(
                 f"The connection to the hub at {self.url} broke: {error}. Try again."
             ) from error
+
+
+def _known(query: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}
 
 
 def segment(name: object) -> str:

@@ -25,7 +25,7 @@ import typer
 from mlxhub_site.commands.home import set_up_django
 from mlxhub_site.commands.hub.client import HubClient
 from mlxhub_site.commands.hub.inprocess import InProcess
-from mlxhub_site.commands.outcome import BadUsage, Refused
+from mlxhub_site.commands.outcome import OUTDATED, BadUsage, CommandFailed, Refused
 
 URL_VARIABLE = "MLXHUB_URL"
 KEY_VARIABLE = "MLXHUB_API_KEY"
@@ -140,9 +140,11 @@ def _this_hub() -> Iterator[HubClient]:
     from django.core.handlers.asgi import ASGIHandler
 
     from apps.inference.api.lifetime import RequestLifetimes
-    from mlxhub_site.upkeep.schema import require_database
+    from mlxhub_site.upkeep.schema import pending, require_database
 
     require_database()
+    if pending():
+        raise CommandFailed(OUTDATED)
     configured = settings.HUB
     # Nobody else can call this process, and whoever runs it owns the data folder.
     alone = {

@@ -59,7 +59,10 @@ def test_models_that_are_only_named_are_told(
 ) -> None:
     back_up(hub=hub, to=tmp_path / "b", choice=Choice())
     manifest = put_back(other, tmp_path / "b")
-    assert [model.slug for model in absent(other.data_dir, manifest)] == ["own", "tiny"]
+    missing = absent(other.data_dir, manifest)
+    assert [model.slug for model in missing] == ["own", "tiny"]
+    assert not any(model.path.startswith(f"{hub.data_dir}/") for model in missing)
+    assert any(model.path.startswith(f"{other.data_dir}/") for model in missing)
 
 
 def test_a_hub_that_is_there_stays_unless_told(hub: HubSettings, archive: Path) -> None:

@@ -35,6 +35,7 @@ class AnthropicErrorDetail(BaseModel):
 class AnthropicError(BaseModel):
     type: Literal["error"] = "error"
     error: AnthropicErrorDetail
+    request_id: str | None = Field(description="As in the header `request-id`.")
 
 
 def status_of(problem: Problem) -> int:
@@ -44,7 +45,11 @@ def status_of(problem: Problem) -> int:
 
 def body_of(problem: Problem) -> AnthropicError:
     kind = _TYPES.get(status_of(problem), "invalid_request_error")
-    return AnthropicError(error=AnthropicErrorDetail(type=kind, message=problem.body.error.message))
+    detail = problem.body.error
+    return AnthropicError(
+        error=AnthropicErrorDetail(type=kind, message=detail.message),
+        request_id=detail.request_id,
+    )
 
 
 def speaks_anthropic(path: str) -> bool:

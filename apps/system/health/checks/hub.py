@@ -27,7 +27,7 @@ def check() -> Finding:
         return Finding(
             "degraded",
             problem,
-            "Chats go on. Check the network, `MLXHUB_HF_ENDPOINT` and `HTTPS_PROXY`; or set "
+            "Chats go on. Check `MLXHUB_HF_ENDPOINT` and `HTTPS_PROXY` too; or set "
             "`MLXHUB_HF_OFFLINE=1` where there is to be none.",
         )
     return Finding("ok", settings.HUB.hf_endpoint)
