@@ -32,6 +32,11 @@ HSTS = "max-age=31536000"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
+def calls_this_machine_itself(request: HttpRequest) -> bool:
+    """Whether the hub was called by a name that means each machine itself."""
+    return split_domain_port(request.get_host())[0] in _LOOPBACK_NAMES
+
+
 class SecurityHeadersMiddleware(MiddlewareMixin):
     """Beside what Django's SecurityMiddleware and django-csp send."""
 
@@ -45,6 +50,6 @@ class SecurityHeadersMiddleware(MiddlewareMixin):
             for cookie in response.cookies.values():
                 cookie["secure"] = True
             # For localhost it would hold for every program on every port of this machine.
-            if split_domain_port(request.get_host())[0] not in _LOOPBACK_NAMES:
+            if not calls_this_machine_itself(request):
                 response.headers.setdefault("Strict-Transport-Security", HSTS)
         return response

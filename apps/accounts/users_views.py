@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts import services
 from apps.accounts.forms import InviteForm, RoleForm
+from apps.accounts.headers import calls_this_machine_itself
 from apps.accounts.invitations import invitation_path
 from apps.accounts.listing import listed
 from apps.accounts.roles import Role
@@ -87,5 +88,6 @@ def _page(request: HttpRequest, form: InviteForm, *, invited: User | None = None
         "roles": list(reversed(Role)),
         "invited": invited,
         "link": request.build_absolute_uri(invitation_path(invited)) if invited else "",
+        "leads_here_only": calls_this_machine_itself(request),
     }
     return render(request, "accounts/users.html", context)

@@ -172,9 +172,10 @@ def _role(name: RoleName) -> Role:
 def _print_link(user: User) -> None:
     from apps.accounts.invitations import invitation_path
     from mlxhub_site.settings import HUB
-    from mlxhub_site.supervisor.programs import page_url
+    from mlxhub_site.supervisor.addresses import network_urls, page_url
 
-    typer.echo(f"{page_url(HUB)}{invitation_path(user)}")
+    address = next(iter(network_urls(HUB)), page_url(HUB))
+    typer.echo(f"{address}{invitation_path(user)}")
     typer.echo(
         "Hand it over: whoever opens it sets the password. It works once, for three days. "
         "From elsewhere the hub may have another name; the rest stays.",

@@ -18,6 +18,7 @@ from apps.inference.engine.protocol import Accelerator
 from apps.inference.heartbeat import QueueUnreachable, last_beat_age
 from apps.inference.launch import engine_command
 from mlxhub_site.hub_settings import HubSettings
+from mlxhub_site.supervisor.addresses import page_url
 from mlxhub_site.supervisor.process import Program, Started
 
 PAGE_TIMEOUT = 10.0
@@ -101,13 +102,6 @@ def _listens(pid_file: Path, pid: int) -> bool:
         return pid_file.read_text() == str(pid)
     except OSError:
         return False
-
-
-def page_url(hub: HubSettings) -> str:
-    """Where a browser on this machine finds the hub."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(hub.host, hub.host)  # noqa: S104
-    scheme = "https" if hub.serves_https else "http"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{hub.port}"
 
 
 def describe_accelerator(accelerator: Accelerator) -> str:

@@ -17,10 +17,11 @@ from apps.models.models import LocalModel
 from apps.models.starter import STARTER_SLUG, note_failure, starter_declined
 from apps.system.static_files import collect_static
 from mlxhub_site.hub_settings import HubSettings
+from mlxhub_site.supervisor.addresses import network_urls, page_url
 from mlxhub_site.supervisor.instance import ProcessRecord, StartRefused, bound_socket, only_hub
 from mlxhub_site.supervisor.logs import ProcessLog
 from mlxhub_site.supervisor.process import Report
-from mlxhub_site.supervisor.programs import hub_programs, page_url
+from mlxhub_site.supervisor.programs import hub_programs
 from mlxhub_site.supervisor.supervisor import Supervisor
 from mlxhub_site.upkeep.errors import UpkeepError
 from mlxhub_site.upkeep.schema import migrate
@@ -77,6 +78,8 @@ def _open(hub: HubSettings, say: Say) -> None:
         say(f"Make the owner's account at {page_url(hub)}/setup/ with the code")
         say(f"    {code_file().read_text().strip()}")
     say(f"Open {page_url(hub)}    (Ctrl-C stops the hub)")
+    if others := network_urls(hub):
+        say(f"From other machines: {'  '.join(others)}")
 
 
 def _ready_for_its_owner() -> None:

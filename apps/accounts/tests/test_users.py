@@ -30,6 +30,14 @@ def owner(client_of: ClientOf) -> Client:
 
 
 class TestAnInvitation:
+    def test_made_at_the_hub_itself_says_that_the_link_leads_there_only(
+        self, owner: Client
+    ) -> None:
+        order = {"name": "ada", "role": Role.VIEWER}
+        page = text_of(owner.post("/users/invite/", order, headers={"host": "127.0.0.1:8080"}))
+        assert "http://127.0.0.1:8080/join/" in page
+        assert "put the hub's address in the network in its place" in page
+
     def test_is_a_link_by_which_somebody_sets_a_password(self, owner: Client) -> None:
         page = text_of(owner.post("/users/invite/", {"name": "ada", "role": Role.VIEWER}))
         link = re.search(r"http://testserver(/join/[^<\s]+)", page)
