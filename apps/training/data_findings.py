@@ -46,19 +46,21 @@ def _rows(material: Material, config: TrainingConfig) -> Iterator[Finding]:
     if not material.validation_rows:
         yield Finding(
             "warning",
-            "There is no valid.jsonl: nothing tells when the model begins to learn by heart.",
+            "There are no validation rows: nothing tells when the model begins to learn by heart. "
+            "Split the dataset, or add valid.jsonl to the folder.",
         )
         if config.patience is not None or config.keep_best:
             yield Finding(
                 "refused",
-                "Early stopping and keeping the best need validation rows. Add valid.jsonl, or "
-                "switch both off.",
+                "Early stopping and keeping the best need validation rows. Split the dataset, add "
+                "valid.jsonl to the folder, or switch both off.",
                 {"patience": None, "keep_best": False},
             )
     if config.test and not material.test_rows:
         yield Finding(
             "refused",
-            "There is no test.jsonl to measure the result on. Add one, or switch the test off.",
+            "There are no test rows to measure the result on. Split the dataset, add test.jsonl "
+            "to the folder, or switch the test off.",
             {"test": False},
         )
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.datasets.errors import DatasetError
+from apps.datasets.errors import DatasetError, DatasetNotFound
 from apps.datasets.models import Dataset, DatasetVersion
 from apps.datasets.services import folder_for_training
 from apps.training.errors import BadOrder
@@ -34,8 +34,10 @@ def source_named(text: str) -> Source:
     try:
         version = Dataset.objects.named(name["slug"]).version(int(number) if number else None)
         return Source(folder_for_training(version), version)
-    except DatasetError as error:
+    except DatasetNotFound as error:
         raise BadOrder(f"{error} A folder is named by its path.") from error
+    except DatasetError as error:
+        raise BadOrder(str(error)) from error
 
 
 def name_of(version: DatasetVersion) -> str:

@@ -80,7 +80,7 @@ def test_idle_models_are_to_be_unloaded_first(
 
 def test_early_stopping_needs_validation_rows(base: LocalModel, data: Path) -> None:
     (data / "valid.jsonl").unlink()
-    assert "warning: There is no valid.jsonl" in texts(examined(base, data))
+    assert "warning: There are no validation rows" in texts(examined(base, data))
     assert "refused: Early stopping" in texts(examined(base, data, patience=2))
 
 
