@@ -6,7 +6,9 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -82,7 +84,9 @@ class Caller:
         self._client = _Client(raise_request_exception=False)
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        return async_to_sync(self._request)(method, path, body, headers)
+        # The marks that a request's log lines have end with it, as with a server.
+        asked = partial(async_to_sync(self._request), method, path, body, headers)
+        return copy_context().run(asked)
 
     async def _request(self, *request: Any) -> Answer:
         answers: list[Answer] = []
