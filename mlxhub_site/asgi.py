@@ -23,7 +23,7 @@ from apps.inference.api.bodies import Bodies  # noqa: E402
 from apps.inference.api.door import Door  # noqa: E402
 from apps.inference.api.lifetime import RequestLifetimes  # noqa: E402
 from apps.playground.models import Message  # noqa: E402
-from apps.playground.services import interrupt_orphans  # noqa: E402
+from apps.playground.services import interrupt_orphans, is_written_elsewhere  # noqa: E402
 from apps.system.health.beating import start_beating  # noqa: E402
 
 HUB = settings.HUB
@@ -44,13 +44,18 @@ def settle_answers(**signal: object) -> None:
     Here, because answers live in the web process and in no other. With the first
     request, because a server imports this module inside its event loop, where the
     database can't be used; `mlx-hub up` sends one as soon as the server listens.
+
+    A process whose hub was killed lives for some seconds more. While it writes, each request
+    looks again: it may end without another word.
     """
+    running = Message.objects.running()
     try:
-        interrupt_orphans(among=Message.objects.running())
+        interrupt_orphans(among=running)
     except DatabaseError:
         logger.exception("The answers cut short were not marked; the next request tries again.")
     else:
-        request_started.disconnect(settle_answers)
+        if not any(is_written_elsewhere(answer) for answer in running):
+            request_started.disconnect(settle_answers)
 
 
 request_started.connect(settle_answers)

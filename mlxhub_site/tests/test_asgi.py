@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from django.test import Client
 
 from apps.playground.models import Conversation, Message
+from tests.other_process import other_process
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +55,21 @@ def test_later_requests_do_not_look_again(client: Client, orphan: Message) -> No
 
     orphan.refresh_from_db()
     assert orphan.is_running
+
+
+def test_requests_look_again_while_a_process_of_a_killed_hub_still_writes(
+    client: Client, orphan: Message
+) -> None:
+    with other_process() as runner:
+        Message.objects.update(runner=runner)
+        client.get(PAGE)
+        orphan.refresh_from_db()
+        assert orphan.is_running
+
+    client.get(PAGE)
+
+    orphan.refresh_from_db()
+    assert orphan.state == State.INTERRUPTED
 
 
 def test_a_database_that_fails_is_asked_again_with_the_next_request(

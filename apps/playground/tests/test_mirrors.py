@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
-import psutil
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.jobs.models import this_process
 from apps.playground import services
 from apps.playground.models import Conversation, Message
 from tests.hub_process import until
+from tests.other_process import other_process
 
 
 @pytest.fixture
 def elsewhere() -> Iterator[str]:
-    """Another process of this machine, as ``Message.runner`` names it."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        host, _, _ = this_process().rsplit(":", 2)
-        created = psutil.Process(process.pid).create_time()
-        yield f"{host}:{process.pid}:{created:.2f}"
-        process.kill()
+    with other_process() as name:
+        yield name
 
 
 @pytest.fixture
