@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.template.defaultfilters import filesizeformat
-
 from apps.models.runtime import accelerator
 from apps.models.runtime.context import context_length
 from apps.models.runtime.errors import ModelFormatError
@@ -29,6 +27,7 @@ from apps.models.runtime.memory import (
     weights_term,
 )
 from apps.models.runtime.memory.training import Method
+from apps.models.sizes import readable_memory
 
 CHAT_CONTEXT = 4096
 """Tokens of the conversation that a badge is for, where nobody chose another number."""
@@ -99,11 +98,13 @@ class Fit:
         """The arithmetic in one line."""
         if not self.terms:
             return self.reason
-        parts = " + ".join(f"{term.label} {memory_size(term.nbytes)}" for term in self.terms)
+        parts = " + ".join(f"{term.label} {readable_memory(term.nbytes)}" for term in self.terms)
         free = (
-            f"{memory_size(self.free_bytes)} free" if self.free_bytes else "free memory not known"
+            f"{readable_memory(self.free_bytes)} free"
+            if self.free_bytes
+            else "free memory not known"
         )
-        return f"{parts} = {memory_size(self.needed_bytes)} of {free}"
+        return f"{parts} = {readable_memory(self.needed_bytes)} of {free}"
 
 
 @dataclass(frozen=True)
@@ -117,11 +118,6 @@ class ModelFits:
     @property
     def all(self) -> tuple[Fit, ...]:
         return (self.chat, *self.training)
-
-
-def memory_size(nbytes: int) -> str:
-    """Bytes of memory for people, in powers of two as memory is sold."""
-    return str(filesizeformat(nbytes)).replace("\xa0", " ")
 
 
 def host_machine(ceiling_gb: float | None = None) -> Machine:

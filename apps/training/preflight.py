@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.template.defaultfilters import filesizeformat
 
 from apps.models.fit import Fit, Machine
 from apps.models.models import LocalModel
+from apps.models.sizes import readable, readable_memory
 from apps.training.data_findings import of_data
 from apps.training.errors import BadOrder
 from apps.training.findings import Finding
@@ -120,20 +120,20 @@ def _memory(
         )
         yield Finding(
             "refused",
-            f"It needs about {_size(fit.needed_bytes)}, and models may use "
-            f"{_size(fit.free_bytes)} here. {instead}",
+            f"It needs about {readable_memory(fit.needed_bytes)}, and models may use "
+            f"{readable_memory(fit.free_bytes)} here. {instead}",
             safer if works else {},
         )
     elif in_the_way:
         yield Finding(
             "warning",
-            f"It needs about {_size(fit.needed_bytes)}. Unload {', '.join(in_the_way)} first: "
+            f"It needs about {readable_memory(fit.needed_bytes)}. Unload {', '.join(in_the_way)} first: "
             "that makes room.",
         )
     elif fit.verdict == "tight":
         yield Finding(
             "warning",
-            f"It needs about {_size(fit.needed_bytes)} of {_size(fit.free_bytes)}: it may run out "
+            f"It needs about {readable_memory(fit.needed_bytes)} of {readable_memory(fit.free_bytes)}: it may run out "
             "of memory. A smaller batch or gradient checkpointing makes it safe.",
         )
 
@@ -146,7 +146,7 @@ def _disk(needed: int) -> Iterator[Finding]:
     if needed + SPARE_DISK > free:
         yield Finding(
             "refused",
-            f"Checkpoints and result need about {_size(needed)}, and {_size(free)} are free on "
+            f"Checkpoints and result need about {readable(needed)}, and {readable(free)} are free on "
             "the disk. Keep fewer checkpoints, or make room.",
             {"keep_checkpoints": 1},
         )
@@ -198,7 +198,3 @@ def _disk_bytes(subject: Subject, config: TrainingConfig) -> int:
     trained = next((term.nbytes for term in weights.terms if term.label == "Gradients"), 0)
     copies = 3 * (config.keep_checkpoints + 1) + config.keep_best + 2
     return trained * copies
-
-
-def _size(nbytes: int) -> str:
-    return str(filesizeformat(nbytes)).replace("\xa0", " ")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from apps.models.sizes import readable
+from apps.models.sizes import readable_memory
 from apps.system.history.grains import RANGES, Range
 from apps.system.history.outlook import TIGHT, outlook
 from apps.system.history.reading import courses
@@ -42,7 +42,7 @@ def memory_outlook(*, now: float) -> Tightness | None:
     seen = outlook(list(zip(map(float, course.at), course.mean, strict=True)), total)
     if seen.seconds is None:
         return None
-    used = f"{readable(int(course.latest))} of {readable(total)} are in use"
+    used = f"{readable_memory(int(course.latest))} of {readable_memory(total)} are in use"
     if not seen.seconds:
         return Tightness(seen.share, f"{used}.", _REMEDY)
     minutes = max(1, round(seen.seconds / 60))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 
 from apps.inference.engine.protocol import Status
-from apps.models.sizes import readable
+from apps.models.sizes import readable_memory
 from apps.system.health.findings import Finding
 
 FEW = 0.05
@@ -19,11 +19,11 @@ _UNLOAD = (
 def check(engine: Status | None) -> Finding:
     """What is available, and what the engine takes of its ceiling."""
     memory = psutil.virtual_memory()
-    detail = f"{readable(memory.available)} available of {readable(memory.total)}"
+    detail = f"{readable_memory(memory.available)} available of {readable_memory(memory.total)}"
     if engine is not None:
         ceiling = engine.accelerator.memory_ceiling_bytes
         used = engine.active_memory_bytes + sum(held.bytes for held in engine.held)
-        detail += f"; models and jobs use {readable(used)} of {readable(ceiling)}"
+        detail += f"; models and jobs use {readable_memory(used)} of {readable_memory(ceiling)}"
         if used > ceiling:
             return Finding("degraded", f"{detail}: more than they may.", _UNLOAD)
     if memory.available < FEW * memory.total:
