@@ -32,10 +32,12 @@ LONGEST = 50
 TIME_LIMIT = 900.0
 
 SETTINGS = {
-    "iters": 160,
-    "batch_size": 4,
+    "iters": 120,
+    "batch_size": 8,
     "num_layers": 16,
     "learning_rate": 5e-4,
+    # To next to nothing in the end: a word that nobody had before is copied letter by letter.
+    "schedule": {"kind": "cosine", "warmup": 10, "final": 0.02},
     "mask_prompt": True,
     "max_seq_length": 128,
     "steps_per_eval": 40,
@@ -59,7 +61,8 @@ def gloss_figures() -> Iterator[Figure]:
     with benchmark_hub() as (base, hub):
         api = HubApi(hub)
         adapted = ChatServer(hub.port, f"{STARTER}:glosses")
-        yield Figure("exact entries, base", _share(base, asked), 1.0, "", at_most=0.05)
+        share = len(_exact(base, asked)) / HELD_OUT
+        yield Figure("exact entries, base", share, 1.0, "", at_most=0.05)
         _import(api, hub, entries[HELD_OUT:])
         begun = time.perf_counter()
         order = {"model": STARTER, "data": "glosses", "name": "Glosses", "settings": SETTINGS}
@@ -73,8 +76,9 @@ def gloss_figures() -> Iterator[Figure]:
         yield Figure("the adapter's first entry after it", answered, 1.0, "s", at_most=1.0)
         losses = api.get(f"{job}/metrics")["curves"]["validation_loss"]["high"]
         yield Figure("validation loss, end / start", losses[-1], losses[0], "nats", at_most=0.5)
-        yield Figure("exact entries, adapter", _share(adapted, asked), 1.0, "", at_least=0.95)
-        yield _one_batch(hub, base, adapted.model, asked[:AT_ONCE])
+        exact = _exact(adapted, asked)
+        yield Figure("exact entries, adapter", len(exact) / HELD_OUT, 1.0, "", at_least=0.95)
+        yield _one_batch(hub, base, adapted.model, exact[:AT_ONCE])
 
 
 def _entries() -> list[tuple[str, str]]:
@@ -113,14 +117,18 @@ def _is_entry(word: str, text: str) -> bool:
     return re.fullmatch(form, text) is not None
 
 
-def _share(server: ChatServer, words: list[str]) -> float:
-    """Of answers that are entries."""
-    exact = 0
+def _exact(server: ChatServer, words: list[str]) -> list[str]:
+    """The words whose answers are entries."""
+    exact: list[str] = []
     for first in range(0, len(words), AT_ONCE):
         group = words[first : first + AT_ONCE]
         answers = server.ask_together([_question(word) for word in group], max_tokens=ENTRY_TOKENS)
-        exact += sum(map(_is_entry, group, (answer.text for answer in answers)))
-    return exact / len(words)
+        exact += [
+            word
+            for word, answer in zip(group, answers, strict=True)
+            if _is_entry(word, answer.text)
+        ]
+    return exact
 
 
 def _one_batch(hub: HubProcess, base: ChatServer, adapted: str, words: list[str]) -> Figure:
