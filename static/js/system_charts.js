@@ -6,7 +6,8 @@ import { colour } from "./colours.js";
 
 const EVERY = 10000;
 const HEIGHT = 180;
-const SERIES = ["--accent", "--ok", "--warn", "--bad", "--control", "--fg", "--muted"];
+/** The first five are those of the page's memory bar: weights, KV, cache, jobs, other. */
+const SERIES = ["--accent", "--ok", "--warn", "--fg", "--control", "--bad", "--muted"];
 const DAY = 86400;
 
 const UNITS = {
@@ -25,6 +26,9 @@ const UNITS = {
   number: (value) => value.toLocaleString("en", { maximumSignificantDigits: 3 }),
 };
 
+/** The least that a chart reaches up to: a few bytes fill none. */
+const LEAST = { bytes: 2 ** 20 };
+
 const BINARY = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
 /** The lowest and highest values of a span: edges of a band, and no lines of their own. */
@@ -34,8 +38,18 @@ const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digi
 const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
 /** A series' colour, thinned: over the page, or over nothing where lines lie one over another. */
-function fill(index, over) {
-  return colour(`color-mix(in srgb, var(${SERIES[index % SERIES.length]}) ${over ? 35 : 15}%, ${over || "transparent"})`);
+function fill(line, over) {
+  return colour(`color-mix(in srgb, ${tone(line)} ${over ? 35 : 15}%, ${over || "transparent"})`);
+}
+
+function tone(line) {
+  return `var(${SERIES[line.tone % SERIES.length]})`;
+}
+
+/** What the legend says of a line: its value under the pointer, or else its last. */
+function words(line, index, say) {
+  const value = index == null ? line?.mean.findLast((each) => each != null) : line?.mean[index];
+  return value == null ? "" : say(value);
 }
 
 /** Columns for uPlot: the last lines first where they are stacked, so that all stay visible. */
@@ -56,11 +70,13 @@ function columns(chart, at) {
 
 function seriesOf(chart, say) {
   const dated = [{ label: "UTC", value: "{YYYY}-{MM}-{DD} {HH}:{mm}:{ss}" }];
-  const known = chart.lines.map((line, index) => ({
+  const known = chart.lines.map((line) => ({
     line,
-    stroke: colour(`var(${SERIES[index % SERIES.length]})`),
-    fill: fill(index, "var(--surface)"),
+    stroke: colour(tone(line)),
+    fill: fill(line, "var(--surface)"),
   }));
+  const legendOf = (line) => (plot, raw, series, index) =>
+    words((plot.lines ?? chart.lines).find((each) => each.label === line.label), index, say);
   if (chart.stacked) {
     return [
       ...dated,
@@ -70,10 +86,7 @@ function seriesOf(chart, say) {
         fill,
         width: 1,
         points: { show: false },
-        value: (plot, raw, series, index) => {
-          const own = index == null ? null : plot.lines.find((each) => each.label === line.label)?.mean[index];
-          return own == null ? "" : say(own);
-        },
+        value: legendOf(line),
       })),
     ];
   }
@@ -83,7 +96,7 @@ function seriesOf(chart, say) {
       stroke,
       width: 1.5,
       points: { show: line.mean.filter((value) => value != null).length < 40, size: 4 },
-      value: (plot, raw) => (raw == null ? "" : say(raw)),
+      value: legendOf(line),
     },
     EDGE,
     EDGE,
@@ -95,7 +108,7 @@ function bandsOf(chart) {
   if (chart.stacked) return [];
   return chart.lines.map((line, index) => ({
     series: [3 * index + 3, 3 * index + 2],
-    fill: fill(index),
+    fill: fill(line),
   }));
 }
 
@@ -109,7 +122,7 @@ function draw(place, chart, at) {
     {
       width: place.clientWidth,
       height: HEIGHT,
-      scales: { y: { range: (_, least, most) => [0, most * 1.1 || 1] } },
+      scales: { y: { range: (_, least, most) => [0, Math.max(most * 1.1, LEAST[chart.unit] ?? 0) || 1] } },
       series: seriesOf(chart, say),
       bands: bandsOf(chart),
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Literal
 
 from django.template.defaultfilters import filesizeformat
@@ -88,6 +89,8 @@ class Line:
     course: Course
     unit: Unit
     scale: float
+    tone: int
+    """Which of the chart's colours it has, whatever other lines there are just now."""
 
     @property
     def figures(self) -> Iterator[str]:
@@ -110,14 +113,15 @@ def charts(courses: Mapping[str, Course]) -> list[Chart]:
 
 
 def _lines(figure: Figure, courses: Mapping[str, Course]) -> Iterator[Line]:
-    for name, label in figure.series:
+    further = count(len(figure.series))
+    for tone, (name, label) in enumerate(figure.series):
         if not name.endswith(":"):
             if name in courses:
-                yield Line(label, courses[name], figure.unit, figure.scale)
+                yield Line(label, courses[name], figure.unit, figure.scale, tone)
             continue
-        for series in sorted(each for each in courses if each.startswith(name)):
-            which = series.removeprefix(name)
-            yield Line(label.format(which), courses[series], figure.unit, figure.scale)
+        for nth, series in enumerate(sorted(each for each in courses if each.startswith(name))):
+            which, own = series.removeprefix(name), next(further) if nth else tone
+            yield Line(label.format(which), courses[series], figure.unit, figure.scale, own)
 
 
 def plotted(shown: Range, found: Sequence[Chart], *, now: float) -> dict[str, Any]:
@@ -145,7 +149,11 @@ def _columns(line: Line, at: Sequence[int]) -> dict[str, Any]:
     def column(values: Sequence[float]) -> list[float | None]:
         return [None if index is None else values[index] * line.scale for index in found]
 
-    columns: dict[str, Any] = {"label": line.label, "mean": column(course.mean)}
+    columns: dict[str, Any] = {
+        "label": line.label,
+        "tone": line.tone,
+        "mean": column(course.mean),
+    }
     if course.low != course.high:
         columns |= {"low": column(course.low), "high": column(course.high)}
     return columns
