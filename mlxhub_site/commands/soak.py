@@ -36,7 +36,7 @@ def soak(
     from mlxhub_site.soak.hub import soaked_hub
     from mlxhub_site.soak.kinds import KINDS
     from mlxhub_site.soak.traffic import traffic
-    from mlxhub_site.soak.verdict import disk_growth, findings
+    from mlxhub_site.soak.verdict import findings
     from mlxhub_site.soak.watching import watched
 
     console = Console()
@@ -44,7 +44,7 @@ def soak(
         console.print(f"A hub at {hub.url} under load for {minutes:g} minutes.")
         time.sleep(minutes * 60)
     found = findings(tallies, watch)
-    _print(console, tallies, found, disk_growth(watch))
+    _print(console, tallies, found, watch)
     if json_file is not None:
         json_file.write_text(json.dumps(_report(tallies, found, watch), indent=1))
     missed = [finding.name for finding in found if not finding.holds]
@@ -53,7 +53,9 @@ def soak(
     console.print("The soak passed.")
 
 
-def _print(console: Console, tallies: dict[str, Tally], found: list[Finding], disk: float) -> None:
+def _print(console: Console, tallies: dict[str, Tally], found: list[Finding], watch: Watch) -> None:
+    from mlxhub_site.soak.verdict import trend
+
     visits = Table("Visitors", "Done", "Refused", "Failed", box=None)
     for name, tally in tallies.items():
         visits.add_row(name, f"{tally.done:,}", f"{tally.refused:,}", f"{tally.errors:,}")
@@ -67,7 +69,11 @@ def _print(console: Console, tallies: dict[str, Tally], found: list[Finding], di
         if finding.error is not None:
             value += f" ± {finding.error:.2f}"
         limits.add_row(finding.name, value, limit, "ok" if finding.holds else "MISSED")
-    limits.add_row("disk: growth", f"{disk:.2f} MiB/min", "none stated", "")
+    for name, samples in (
+        ("engine: growth beside its arrays", watch.beside_arrays),
+        ("disk: growth", watch.disk),
+    ):
+        limits.add_row(name, f"{trend(samples):.2f} MiB/min", "none stated", "")
     console.print(limits)
 
 
@@ -80,5 +86,6 @@ def _report(tallies: dict[str, Tally], found: list[Finding], watch: Watch) -> di
             name: vars(process) | {"at": [round(at - watch.begun, 1) for at in process.at]}
             for name, process in watch.processes.items()
         },
+        "beside_arrays": [(round(at - watch.begun, 1), size) for at, size in watch.beside_arrays],
         "disk": [(round(at - watch.begun, 1), size) for at, size in watch.disk],
     }

@@ -90,9 +90,9 @@ def growth(process: Watched) -> tuple[float, float]:
     return slope * 60 / _MIB, error * 60 / _MIB
 
 
-def disk_growth(watch: Watch) -> float:
-    """MiB a minute by which the hub's folder grows after the warm-up; it has no limit."""
-    rest = watch.disk[int(len(watch.disk) * WARM_UP) :]
+def trend(samples: Sequence[tuple[float, int]]) -> float:
+    """MiB a minute by which something grows after the warm-up; ``samples``: when, and bytes."""
+    rest = samples[int(len(samples) * WARM_UP) :]
     if len(rest) < 3:
         return 0.0
     slope, _ = statistics.linear_regression(*zip(*rest, strict=True))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import psutil
 
+from apps.inference.client import EngineError
 from mlxhub_site.soak.hub import SoakedHub
 
 LOOK_SECONDS = 5.0
@@ -36,6 +37,12 @@ class Watch:
     processes: dict[str, Watched] = field(default_factory=dict)
     disk: list[tuple[float, int]] = field(default_factory=list)
     """When, and bytes in the hub's folder."""
+    beside_arrays: list[tuple[float, int]] = field(default_factory=list)
+    """When, and bytes of the engine's resident memory that are no arrays of MLX.
+
+    Weights, KV and caches are arrays: how many there are follows the load. What is left is
+    the process itself, the heap's holes, and what was forgotten.
+    """
     lost: list[str] = field(default_factory=list)
     """Processes that ended, which none should."""
 
@@ -58,6 +65,12 @@ class Watch:
                 (known.rss, known.descriptors, known.threads), figures, strict=True
             ):
                 series.append(figure)
+        self._look_beside_arrays(hub, now)
+
+    def _look_beside_arrays(self, hub: SoakedHub, now: float) -> None:
+        with suppress(EngineError, KeyError, IndexError):  # the next look may tell
+            arrays = hub.engine.status().active_memory_bytes
+            self.beside_arrays.append((now, self.processes["engine"].rss[-1] - arrays))
 
 
 @contextmanager

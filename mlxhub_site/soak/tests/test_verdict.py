@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxhub_site.soak.traffic import Tally
-from mlxhub_site.soak.verdict import disk_growth, drift, findings, growth
+from mlxhub_site.soak.verdict import drift, findings, growth, trend
 from mlxhub_site.soak.watching import Watch, Watched
 
 MIB = 1024 * 1024
@@ -74,7 +74,7 @@ def test_answers_that_come_later_and_later_are_found() -> None:
 def test_a_short_soak_says_nothing_of_what_needs_time() -> None:
     assert drift([(1.0, 0.2)]) == 1.0
     assert growth(Watched(1)) == (0.0, math.inf)
-    assert disk_growth(Watch()) == 0.0
+    assert trend([]) == 0.0
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -92,6 +92,5 @@ def test_one_that_breathes_and_grows_is_found() -> None:
     assert missed(growing) == {"web: growth"}
 
 
-def test_disk_growth_is_told_by_the_minute() -> None:
-    watch = Watch(disk=[(30.0 * look, look * MIB) for look in range(40)])
-    assert disk_growth(watch) == pytest.approx(2.0)
+def test_growth_without_a_limit_is_told_by_the_minute() -> None:
+    assert trend([(30.0 * look, look * MIB) for look in range(40)]) == pytest.approx(2.0)
