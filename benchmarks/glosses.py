@@ -36,7 +36,6 @@ SETTINGS = {
     "batch_size": 8,
     "num_layers": 16,
     "learning_rate": 5e-4,
-    # To next to nothing in the end: a word that nobody had before is copied letter by letter.
     "schedule": {"kind": "cosine", "warmup": 10, "final": 0.02},
     "mask_prompt": True,
     "max_seq_length": 128,

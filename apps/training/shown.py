@@ -25,9 +25,6 @@ ROW_CHARACTERS = 600
 
 LONGEST_LINE = 1_000_000
 
-_LARGEST_LOSS = 700.0
-"""Whose exponential is still a number."""
-
 NOT_YET = "none yet"
 """Of a figure that no report told."""
 
@@ -75,8 +72,10 @@ def perplexity_of(job: TrainingJob) -> float | None:
     """On the test rows; None where it was not measured, or the loss is no cross entropy."""
     if not job.test or job.config.objective != "sft":
         return None
-    loss: float = job.test["loss"]
-    return math.exp(loss) if loss < _LARGEST_LOSS else math.inf
+    try:
+        return math.exp(job.test["loss"])
+    except OverflowError:
+        return None  # JSON has no word for more than a number can hold
 
 
 def _test_tile(job: TrainingJob) -> Tile:

@@ -34,7 +34,8 @@ from apps.inference.tests.conftest import Hub, hub, served
 from apps.models.models import LocalModel
 from apps.training.tests.jobs import make_job
 from mlxhub_site.api import HubAPI, admin_api, hub_api, openai_api
-from tests.fake_engine import FakeEngine, cache_entry
+from tests.engine_scripts import cache_entry
+from tests.fake_engine import FakeEngine
 from tests.registry import make_model
 
 __all__ = ["hub", "served"]

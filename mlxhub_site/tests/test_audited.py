@@ -16,7 +16,8 @@ from apps.models.deleting import delete_model
 from apps.models.models import LocalModel
 from apps.models.services import save_settings
 from apps.models.work.services import order_verification
-from tests.fake_engine import FakeEngine, failure
+from tests.engine_scripts import failure
+from tests.fake_engine import FakeEngine
 from tests.people import ClientOf
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from apps.inference.engine.protocol import Generate
-from tests.fake_engine import FakeEngine, Gate, reply
+from tests.engine_scripts import Gate, reply
+from tests.fake_engine import FakeEngine
 from tests.hub_process import until
 from tests.web_workers import WebWorkers, web_workers
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from apps.discovery.tests.hub_server import Exchange, HubServer, Repo
+from apps.discovery.tests.hub_repos import Repo
+from apps.discovery.tests.hub_server import Exchange, HubServer
 
 _LIST = re.compile(r"/api/(?P<kind>models|datasets)")
 _REFS = re.compile(r"/api/(?P<kind>models|datasets)/(?P<repo>[^/]+/[^/]+)/refs")

@@ -22,7 +22,6 @@ huggingface_hub's own tests, ``hf_raise_for_status`` and ``get_hf_file_metadata`
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import socket
@@ -35,8 +34,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-LARGE = 20_000
-"""Bytes from which a file counts as one kept in LFS, and is served by the other host."""
+from apps.discovery.tests.hub_repos import (
+    LARGE,
+    Repo,
+    git_sha1,
+    repo_of,
+    sha256,
+    sibling,
+    tree_entry,
+)
 
 THROTTLED_PIECE = 2_000
 """Bytes that a slow answer sends at once."""
@@ -65,26 +71,6 @@ class Failure:
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Repo:
-    files: dict[str, bytes]
-    commit: str
-    gate: tuple[int, str] | None = None
-    private_to: str | None = None
-    """The token that may see it; None: it is public."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """More of what the information about it says."""
-    branches: dict[str, Repo] = field(default_factory=dict)
-    """Other branches than main, by name."""
-
-    def at(self, revision: str | None) -> Repo | None:
-        """What it holds at a branch or commit; None where it has no such."""
-        if revision in (None, "main", self.commit):
-            return self
-        by_name = self.branches.get(revision or "")
-        return by_name or next((b for b in self.branches.values() if b.commit == revision), None)
 
 
 Route = tuple[re.Pattern[str], Callable[["Exchange", "re.Match[str]"], None]]
@@ -150,12 +136,12 @@ class HubServer:
 
     def add(self, repo_id: str, files: dict[str, bytes], **facts: Any) -> Repo:
         """A repository whose commit follows from its contents."""
-        self.repos[repo_id] = _repo(files, facts)
+        self.repos[repo_id] = repo_of(files, facts)
         return self.repos[repo_id]
 
     def branch(self, repo_id: str, name: str, files: dict[str, bytes]) -> Repo:
         """A branch of a repository that is there, with contents of its own."""
-        self.repos[repo_id].branches[name] = _repo(files, {})
+        self.repos[repo_id].branches[name] = repo_of(files, {})
         return self.repos[repo_id].branches[name]
 
     def gate(self, repo_id: str, *, status: int, message: str) -> None:
@@ -324,7 +310,7 @@ def _info(exchange: Exchange, asked: re.Match[str]) -> None:
             "private": repo.private_to is not None,
             "gated": "auto" if repo.gate else False,
             "siblings": [
-                _sibling(name, content) if with_sizes else {"rfilename": name}
+                sibling(name, content) if with_sizes else {"rfilename": name}
                 for name, content in there.files.items()
             ],
             **repo.facts,
@@ -340,7 +326,7 @@ def _tree(exchange: Exchange, asked: re.Match[str]) -> None:
     if there is None:
         exchange.refuse(404, "RevisionNotFound", f"Invalid rev id: {asked['revision']}")
         return
-    exchange.json([_entry(name, content) for name, content in there.files.items()])
+    exchange.json([tree_entry(name, content) for name, content in there.files.items()])
 
 
 def _file(exchange: Exchange, asked: re.Match[str]) -> None:
@@ -358,9 +344,9 @@ def _file(exchange: Exchange, asked: re.Match[str]) -> None:
     content = there.files[name]
     headers = {"X-Repo-Commit": there.commit}
     if len(content) < LARGE:
-        exchange.content(name, content, headers | {"ETag": f'"{_git_sha1(content)}"'})
+        exchange.content(name, content, headers | {"ETag": f'"{git_sha1(content)}"'})
         return
-    checksum = _sha256(content)
+    checksum = sha256(content)
     headers |= {
         "Location": f"{hub.other_host}/blobs/{checksum}/{name}",
         "X-Linked-ETag": f'"{checksum}"',
@@ -376,7 +362,7 @@ def _blob(exchange: Exchange, asked: re.Match[str]) -> None:
     main = list(exchange.hub_server.repos.values())
     for repo in main + [branch for each in main for branch in each.branches.values()]:
         for content in repo.files.values():
-            if _sha256(content) == asked["checksum"]:
+            if sha256(content) == asked["checksum"]:
                 exchange.content(asked["name"], content, {"ETag": f'"{asked["checksum"]}"'})
                 return
     exchange.refuse(404, None, "Not found")
@@ -390,35 +376,8 @@ def _key(asked: re.Match[str]) -> str:
     return asked["id"] if asked["kind"] == "models" else f"datasets/{asked['id']}"
 
 
-def _repo(files: dict[str, bytes], facts: dict[str, Any]) -> Repo:
-    content = b"".join(name.encode() + files[name] for name in sorted(files))
-    return Repo(files, hashlib.sha1(content).hexdigest(), facts=facts)
-
-
 def closed_port() -> int:
     """A port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _sibling(name: str, content: bytes) -> dict[str, Any]:
-    entry: dict[str, Any] = {"rfilename": name, "size": len(content), "blobId": _git_sha1(content)}
-    if len(content) >= LARGE:
-        entry["lfs"] = {"sha256": _sha256(content), "size": len(content), "pointerSize": 135}
-    return entry
-
-
-def _entry(name: str, content: bytes) -> dict[str, Any]:
-    entry = {"type": "file", "path": name, "size": len(content), "oid": _git_sha1(content)}
-    if len(content) < LARGE:
-        return entry
-    return entry | {"lfs": {"oid": _sha256(content), "size": len(content), "pointerSize": 135}}
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _git_sha1(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

@@ -7,19 +7,22 @@ import time
 from apps.models.runtime import accelerator
 
 TIDY_SECONDS = 30.0
-"""Between two times; what is freed within it is mostly wanted again."""
+"""Between two times."""
 
 
 class Heap:
-    """Without it, the resident memory of an engine on a CPU creeps up for an hour and more: KV
-    of every length comes and goes between what stays, and the holes are kept.
+    """KV of every length comes and goes between what stays, and on a CPU the C library keeps the
+    holes: 3 to 158 MiB of them after each twenty seconds of mixed load.
     """
 
     def __init__(self) -> None:
         self._tidied_at = time.monotonic()
 
     def tidy(self) -> None:
-        """Return free pages to the system where it was not done lately; takes milliseconds."""
+        """Return free pages to the system where it was not done lately.
+
+        Took 1 to 170 ms on two cores that ten processes wanted.
+        """
         now = time.monotonic()
         if now - self._tidied_at >= TIDY_SECONDS:
             self._tidied_at = now

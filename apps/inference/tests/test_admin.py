@@ -8,7 +8,8 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.inference.models import PromptCacheEntry
-from tests.fake_engine import FakeEngine, cache_entry
+from tests.engine_scripts import cache_entry
+from tests.fake_engine import FakeEngine
 
 ENTRIES = reverse("admin:inference_promptcacheentry_changelist")
 

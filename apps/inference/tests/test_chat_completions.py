@@ -10,7 +10,8 @@ from apps.inference.engine.protocol import Generate, Message, Sampling
 from apps.inference.tests.chatting import ask
 from apps.inference.tests.conftest import Caller
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, reply
+from tests.engine_scripts import reply
+from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.usefixtures("tiny", "fake_engine")
 

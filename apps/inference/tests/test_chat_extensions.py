@@ -23,7 +23,8 @@ from apps.inference.engine.protocol import (
 from apps.inference.tests.chatting import ask
 from apps.inference.tests.conftest import Answer, Caller
 from apps.models.models import Adapter, LocalModel
-from tests.fake_engine import FakeEngine, Hang, failure, reply
+from tests.engine_scripts import Hang, failure, reply
+from tests.fake_engine import FakeEngine
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 

@@ -11,7 +11,8 @@ from apps.inference.engine.protocol import Generate, Loading
 from apps.inference.tests.chatting import URL, ask
 from apps.inference.tests.conftest import Caller
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, HangUp, failure, reply
+from tests.engine_scripts import HangUp, failure, reply
+from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.usefixtures("tiny", "fake_engine")
 

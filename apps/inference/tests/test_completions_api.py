@@ -21,7 +21,8 @@ from apps.inference.engine.protocol import (
 )
 from apps.inference.tests.conftest import Caller
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, failure, reply
+from tests.engine_scripts import failure, reply
+from tests.fake_engine import FakeEngine
 
 
 def ask(call: Caller, **fields: Any) -> Any:

@@ -12,7 +12,8 @@ from apps.inference.api import telling
 from apps.inference.engine.protocol import Generate, Loading, Prefill, Prompt, Warm
 from apps.inference.tests.conftest import Hub
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, Gate, Hang, reply
+from tests.engine_scripts import Gate, Hang, reply
+from tests.fake_engine import FakeEngine
 
 WARMUP = "/admin/cache/prompts/warmup"
 CHAT = "/v1/chat/completions"

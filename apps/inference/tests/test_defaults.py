@@ -9,7 +9,8 @@ import pytest
 from apps.inference.engine.protocol import Generate, Message
 from apps.inference.tests.conftest import Caller
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, reply
+from tests.engine_scripts import reply
+from tests.fake_engine import FakeEngine
 
 QUESTION = [{"role": "user", "content": "Hi"}]
 

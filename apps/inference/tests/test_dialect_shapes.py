@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from apps.inference.engine.protocol import Generate, Reasoning, Tokenize, Tokens
 from apps.inference.tests.conftest import Caller
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, reply
+from tests.engine_scripts import reply
+from tests.fake_engine import FakeEngine
 
 MARK = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
 MESSAGE: dict[str, Any] = {

@@ -11,7 +11,8 @@ import pytest
 from apps.inference.engine.protocol import Embed
 from apps.inference.tests.conftest import Caller
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, failure, vectors
+from tests.engine_scripts import failure, vectors
+from tests.fake_engine import FakeEngine
 from tests.registry import make_model
 
 

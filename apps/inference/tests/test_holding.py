@@ -11,7 +11,8 @@ from apps.inference import holding
 from apps.inference.client import EngineError
 from apps.inference.engine.protocol import Held, HoldMemory
 from apps.inference.holding import memory_held
-from tests.fake_engine import FakeEngine, Hang, HangUp, failure
+from tests.engine_scripts import Hang, HangUp, failure
+from tests.fake_engine import FakeEngine
 
 
 @pytest.fixture(autouse=True)

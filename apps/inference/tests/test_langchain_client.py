@@ -11,7 +11,8 @@ from langchain_openai import ChatOpenAI
 from apps.inference.engine.protocol import Generate
 from apps.inference.tests.conftest import Hub
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, Hang, failure, reply
+from tests.engine_scripts import Hang, failure, reply
+from tests.fake_engine import FakeEngine
 
 
 def chat(hub: Hub, **options: Any) -> ChatOpenAI:

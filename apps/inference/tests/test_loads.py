@@ -7,7 +7,8 @@ import pytest
 from apps.inference.client import EngineClient
 from apps.inference.engine.protocol import Loading, LoadModel, ModelSpec
 from apps.inference.loads import Load, ModelLoads
-from tests.fake_engine import FakeEngine, Gate, failure
+from tests.engine_scripts import Gate, failure
+from tests.fake_engine import FakeEngine
 
 SPEC = ModelSpec(name="tiny", path="/models/tiny", digest="digest-tiny")
 PATIENCE = 10.0

@@ -10,7 +10,8 @@ from apps.inference.engine.protocol import GetCacheStats, ListCache, Warm
 from apps.inference.models import PromptCacheEntry
 from apps.inference.tests.conftest import Caller
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, cache_entry, failure
+from tests.engine_scripts import cache_entry, failure
+from tests.fake_engine import FakeEngine
 
 CACHE = "/admin/cache/prompts"
 

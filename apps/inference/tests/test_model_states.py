@@ -16,7 +16,8 @@ from apps.inference.engine.protocol import Loading, LoadModel, UnloadModel
 from apps.inference.loads import ModelLoads
 from apps.inference.services import spec_for
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, Gate, failure
+from tests.engine_scripts import Gate, failure
+from tests.fake_engine import FakeEngine
 
 HTMX = {"HX-Request": "true"}
 

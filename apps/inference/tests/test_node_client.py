@@ -5,7 +5,8 @@ from __future__ import annotations
 from apps.inference.engine.protocol import Generate
 from apps.inference.tests.conftest import Hub
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, Hang, HangUp, failure, reply
+from tests.engine_scripts import Hang, HangUp, failure, reply
+from tests.fake_engine import FakeEngine
 from tests.node import run_node_tests
 
 

@@ -11,7 +11,8 @@ import pytest
 from apps.inference.engine.protocol import Generate
 from apps.inference.tests.conftest import Hub
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, Gate, Hang, HangUp, failure, reply
+from tests.engine_scripts import Gate, Hang, HangUp, failure, reply
+from tests.fake_engine import FakeEngine
 
 QUESTION: Any = [
     {"role": "system", "content": "Be brief."},

@@ -10,7 +10,8 @@ import pytest
 from apps.inference.engine.protocol import Embed, Generate
 from apps.inference.tests.conftest import Hub
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, Hang, Prompt, failure, reply
+from tests.engine_scripts import Hang, failure, reply
+from tests.fake_engine import FakeEngine, Prompt
 from tests.registry import make_model
 
 

@@ -15,7 +15,8 @@ from apps.models import deleting
 from apps.models.consequences import deletion_of
 from apps.models.errors import ModelInUse
 from apps.models.models import Adapter, LocalModel
-from tests.fake_engine import FakeEngine, cache_entry, failure
+from tests.engine_scripts import cache_entry, failure
+from tests.fake_engine import FakeEngine
 from tests.registry import make_model
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,8 @@ from apps.inference.client import EngineError, EngineUnavailable
 from apps.inference.engine.protocol import AdapterSpec, ListCache
 from apps.inference.models import PromptCacheEntry
 from apps.models.models import Adapter, LocalModel
-from tests.fake_engine import FakeEngine, Hang, HangUp, cache_entry
+from tests.engine_scripts import Hang, HangUp, cache_entry
+from tests.fake_engine import FakeEngine
 from tests.registry import make_model
 
 # --- finding models -------------------------------------------------------------

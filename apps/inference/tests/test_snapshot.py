@@ -9,7 +9,8 @@ import pytest
 from apps.inference import services
 from apps.inference.engine.protocol import GetCacheStats, GetStatus, ModelSpec
 from apps.inference.snapshot import MemoryUse, look_at_engine
-from tests.fake_engine import FakeEngine, Hang, failure
+from tests.engine_scripts import Hang, failure
+from tests.fake_engine import FakeEngine
 
 
 def test_an_idle_engine_is_idle(fake_engine: FakeEngine) -> None:

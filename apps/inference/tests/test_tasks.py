@@ -10,7 +10,8 @@ from huey import MemoryHuey
 
 from apps.inference import heartbeat, tasks
 from apps.inference.models import PromptCacheEntry
-from tests.fake_engine import PATIENCE, FakeEngine, cache_entry
+from tests.engine_scripts import cache_entry
+from tests.fake_engine import PATIENCE, FakeEngine
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ import pytest
 from apps.inference.engine.protocol import Detokenize, Tokenize
 from apps.inference.tests.conftest import Caller
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, failure
+from tests.engine_scripts import failure
+from tests.fake_engine import FakeEngine
 
 
 def tokenize(call: Caller, **fields: Any) -> Any:

@@ -12,7 +12,8 @@ from django.core.management import CommandError, call_command
 from apps.inference.engine.protocol import Warm
 from apps.inference.models import WarmPrompt
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, failure
+from tests.engine_scripts import failure
+from tests.fake_engine import FakeEngine
 
 
 def warm_cache(**options: Any) -> tuple[str, str]:

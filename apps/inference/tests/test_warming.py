@@ -16,7 +16,8 @@ from apps.inference.models import WarmPrompt
 from apps.inference.services import NamedModel
 from apps.inference.tests.warm_prompts import states, warmed
 from apps.models.models import Adapter, LocalModel
-from tests.fake_engine import FakeEngine, failure
+from tests.engine_scripts import failure
+from tests.fake_engine import FakeEngine
 
 State = WarmPrompt.State
 

@@ -16,7 +16,8 @@ from apps.inference.models import WarmPrompt
 from apps.inference.services import NamedModel
 from apps.inference.tests.warm_prompts import states, warmed
 from apps.models.models import LocalModel
-from tests.fake_engine import PATIENCE, FakeEngine, HangUp, failure
+from tests.engine_scripts import HangUp, failure
+from tests.fake_engine import PATIENCE, FakeEngine
 
 
 def load(engine: FakeEngine, model: LocalModel, at: datetime) -> None:

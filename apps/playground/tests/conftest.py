@@ -10,7 +10,8 @@ from apps.inference.engine.protocol import Generate
 from apps.models.models import LocalModel
 from apps.playground import answers, services
 from apps.playground.models import Conversation, Message
-from tests.fake_engine import PATIENCE, FakeEngine, Hang, reply
+from tests.engine_scripts import Hang, reply
+from tests.fake_engine import PATIENCE, FakeEngine
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ from apps.playground import answers, services
 from apps.playground.models import Conversation, Message
 from apps.playground.tests.conftest import Ask, finished
 from apps.playground.transcript import Progress
-from tests.fake_engine import PATIENCE, FakeEngine, Gate, Hang, HangUp, failure, reply
+from tests.engine_scripts import Gate, Hang, HangUp, failure, reply
+from tests.fake_engine import PATIENCE, FakeEngine
 
 State = Message.State
 

@@ -13,7 +13,8 @@ from apps.playground.models import Conversation, Message
 from apps.playground.tests.addresses import message_url, url
 from apps.playground.tests.conftest import Ask
 from apps.playground.tests.test_streams import parse, text_of
-from tests.fake_engine import FakeEngine, Gate, reply
+from tests.engine_scripts import Gate, reply
+from tests.fake_engine import FakeEngine
 
 State = Message.State
 

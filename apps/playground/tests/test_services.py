@@ -13,7 +13,8 @@ from apps.playground.forms import SettingsForm
 from apps.playground.models import Conversation, Message
 from apps.playground.tests.conftest import Ask, finished
 from apps.playground.tree import MessageTree
-from tests.fake_engine import FakeEngine, Gate, Hang, HangUp, reply
+from tests.engine_scripts import Gate, Hang, HangUp, reply
+from tests.fake_engine import FakeEngine
 
 State = Message.State
 

@@ -10,7 +10,8 @@ from apps.playground import services
 from apps.playground.models import Conversation, Message
 from apps.playground.tests.addresses import HTMX, SETTINGS, message_url, url
 from apps.playground.tests.conftest import Ask, finished
-from tests.fake_engine import FakeEngine, HangUp, reply
+from tests.engine_scripts import HangUp, reply
+from tests.fake_engine import FakeEngine
 
 State = Message.State
 

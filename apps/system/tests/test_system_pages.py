@@ -19,7 +19,8 @@ from apps.inference.engine.protocol import (
 )
 from apps.inference.models import PromptCacheEntry
 from apps.inference.services import sync_cache_entries
-from tests.fake_engine import FakeEngine, cache_entry, failure
+from tests.engine_scripts import cache_entry, failure
+from tests.fake_engine import FakeEngine
 
 OVERVIEW = reverse("system:overview")
 STATUS = reverse("system:status")

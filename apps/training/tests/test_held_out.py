@@ -53,7 +53,7 @@ def test_a_job_without_test_rows_has_none_to_measure(base: LocalModel, data: Pat
     assert not completed(base=base, data=data, settings={}).test
     found = examine(base, completed(base=base, data=data, settings={"test": True}))
     assert [one.safer for one in found.refusals] == [{"test": False}]
-    assert "There is no test.jsonl" in found.refusals[0].text
+    assert "There are no test rows" in found.refusals[0].text
 
 
 @pytest.mark.django_db
@@ -77,6 +77,9 @@ class TestWhatIsShown:
     def test_of_pairs_there_is_no_perplexity(self, tiny: LocalModel) -> None:
         settings = make_job(tiny).settings | {"objective": "dpo"}
         assert perplexity_of(make_job(tiny, settings=settings, test=FOUND)) is None
+
+    def test_one_that_no_number_holds_is_told_as_none(self, tiny: LocalModel) -> None:
+        assert perplexity_of(make_job(tiny, test=FOUND | {"loss": 800.0})) is None
 
     def test_to_mlflow_beside_other_runs_and_to_who_downloads_it(
         self, job: TrainingJob, tiny: LocalModel

@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 from apps.inference.engine import protocol
 from apps.models.models import Adapter, LocalModel
 from mlxhub_site.cli import app
-from tests.fake_engine import FakeEngine, failure, reply
+from tests.engine_scripts import failure, reply
+from tests.fake_engine import FakeEngine
 from tests.registry import make_model
 
 pytestmark = pytest.mark.django_db(transaction=True)

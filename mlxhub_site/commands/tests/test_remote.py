@@ -18,7 +18,8 @@ from apps.inference.engine import protocol
 from apps.inference.keys.services import create_key
 from apps.models.models import LocalModel
 from mlxhub_site.cli import app
-from tests.fake_engine import FakeEngine, reply
+from tests.engine_scripts import reply
+from tests.fake_engine import FakeEngine
 from tests.hub_process import free_port, until
 
 pytestmark = [

@@ -18,7 +18,8 @@ from apps.discovery.publishing.errors import NotPublishable
 from apps.discovery.publishing.models import Publication
 from apps.discovery.publishing.running import run
 from apps.discovery.publishing.tests.write_routes import WRITER, Writing
-from apps.discovery.tests.hub_server import LARGE, HubServer, closed_port
+from apps.discovery.tests.hub_repos import LARGE
+from apps.discovery.tests.hub_server import HubServer, closed_port
 from apps.jobs.models import JobState
 from apps.models.models import Adapter, LocalModel
 from apps.models.provenance import Provenance

@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from apps.discovery.tests.hub_server import LARGE, Exchange, HubServer, Repo
+from apps.discovery.tests.hub_repos import LARGE, Repo
+from apps.discovery.tests.hub_server import Exchange, HubServer
 
 WRITER = "hf_writer"
 

@@ -19,7 +19,8 @@ from apps.inference.keys.models import Admission, ApiKey
 from apps.inference.keys.services import Limits, create_key
 from apps.inference.keys.tests.conftest import CHAT, KeyHolder
 from apps.inference.tests.conftest import Caller
-from tests.fake_engine import FakeEngine, failure, reply
+from tests.engine_scripts import failure, reply
+from tests.fake_engine import FakeEngine
 
 
 class Clock:

@@ -9,7 +9,8 @@ from apps.inference.engine.protocol import LoadModel, UnloadModel
 from apps.inference.keys.services import create_key
 from apps.inference.services import spec_for
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, failure
+from tests.engine_scripts import failure
+from tests.fake_engine import FakeEngine
 from tests.registry import make_model
 
 pytestmark = pytest.mark.django_db(transaction=True)

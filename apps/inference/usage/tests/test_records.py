@@ -20,7 +20,8 @@ from apps.inference.usage.models import RequestRecord
 from apps.inference.usage.retention import BATCH, delete_old_records
 from apps.inference.usage.tests.conftest import make_record
 from apps.models.models import Adapter, LocalModel
-from tests.fake_engine import FakeEngine, Gate, failure, reply
+from tests.engine_scripts import Gate, failure, reply
+from tests.fake_engine import FakeEngine
 from tests.hub_process import until
 
 

@@ -16,7 +16,8 @@ from apps.playground.compare import services
 from apps.playground.compare.models import Column, Comparison
 from apps.playground.models import Conversation, Message
 from apps.playground.tests.conftest import engine, finished
-from tests.fake_engine import FakeEngine, Hang, reply
+from tests.engine_scripts import Hang, reply
+from tests.fake_engine import FakeEngine
 from tests.registry import make_model
 
 __all__ = ["engine"]

@@ -19,7 +19,8 @@ from apps.inference.engine.protocol import (
 from apps.inference.keys.secret import PREFIX
 from apps.inference.tests.conftest import Hub
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, Gate, HangUp, failure, reply
+from tests.engine_scripts import Gate, HangUp, failure, reply
+from tests.fake_engine import FakeEngine
 
 QUESTION: Any = [{"role": "user", "content": "What is the capital of France?"}]
 WEATHER: Any = {

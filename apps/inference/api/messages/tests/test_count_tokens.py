@@ -7,7 +7,8 @@ import pytest
 from apps.inference.engine.protocol import Message, Tokenize, Tokens
 from apps.inference.tests.conftest import Caller
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, failure
+from tests.engine_scripts import failure
+from tests.fake_engine import FakeEngine
 
 URL = "/v1/messages/count_tokens"
 TOOL = {"name": "get_weather", "input_schema": {"type": "object"}}

@@ -19,7 +19,8 @@ from apps.inference.engine.protocol import (
     ToolCallArguments,
 )
 from apps.inference.tests.conftest import Caller
-from tests.fake_engine import FakeEngine, HangUp, reply
+from tests.engine_scripts import HangUp, reply
+from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.usefixtures("tiny", "fake_engine")
 

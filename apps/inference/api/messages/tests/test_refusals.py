@@ -18,7 +18,8 @@ from apps.inference.engine.protocol import (
     Generate,
 )
 from apps.inference.tests.conftest import Caller
-from tests.fake_engine import FakeEngine, failure
+from tests.engine_scripts import failure
+from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.usefixtures("tiny", "fake_engine")
 

@@ -27,7 +27,8 @@ from apps.inference.engine.protocol import (
 )
 from apps.inference.tests.conftest import Caller
 from apps.models.models import Adapter
-from tests.fake_engine import FakeEngine, reply
+from tests.engine_scripts import reply
+from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.usefixtures("tiny", "fake_engine")
 

@@ -17,7 +17,8 @@ from apps.inference.engine.protocol import (
 )
 from apps.inference.tests.conftest import Hub
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, Gate, HangUp, failure, reply
+from tests.engine_scripts import Gate, HangUp, failure, reply
+from tests.fake_engine import FakeEngine
 
 WEATHER: Any = {
     "type": "function",

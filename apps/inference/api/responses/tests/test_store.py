@@ -14,7 +14,8 @@ from apps.inference.engine.protocol import Generate, Message
 from apps.inference.keys.services import create_key
 from apps.inference.tests.conftest import Answer, Caller
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine, HangUp, reply
+from tests.engine_scripts import HangUp, reply
+from tests.fake_engine import FakeEngine
 
 URL = "/v1/responses"
 
