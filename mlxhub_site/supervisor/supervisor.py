@@ -63,15 +63,16 @@ class Supervisor:
             loop.add_signal_handler(number, self._on_signal)
         loop.add_signal_handler(REPLACE_SIGNAL, self.replace)
         announcing = asyncio.create_task(self._announce())
-        runs = [
-            asyncio.create_task(self._run_in_turn(process)) for process in self._processes.values()
-        ]
+        runs = {
+            process: asyncio.create_task(self._run_in_turn(process))
+            for process in self._processes.values()
+        }
         try:
             await self._stop.wait()
             announcing.cancel()
-            for process in reversed(self._processes.values()):
+            for process, kept_running in reversed(runs.items()):
                 await process.stop()
-            await asyncio.gather(*runs)
+                await kept_running
             if self._replacing is not None:
                 await self._replacing
         finally:
