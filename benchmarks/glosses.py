@@ -27,19 +27,19 @@ ROWS = 1200
 HELD_OUT = 96
 AT_ONCE = 8
 ENTRY_TOKENS = 40
-LONGEST = 50
+LONGEST = 45
 """Characters of a gloss."""
 TIME_LIMIT = 900.0
 
 SETTINGS = {
-    "iters": 120,
+    "iters": 150,
     "batch_size": 8,
     "num_layers": 16,
     "learning_rate": 5e-4,
     "schedule": {"kind": "cosine", "warmup": 10, "final": 0.02},
     "mask_prompt": True,
     "max_seq_length": 128,
-    "steps_per_eval": 40,
+    "steps_per_eval": 50,
     "val_batches": 8,
 }
 
@@ -93,7 +93,7 @@ def _entries() -> list[tuple[str, str]]:
 
 
 def _entry(word: str, file: int, gloss: str) -> str:
-    return f"**{word}** (noun, {_FIELDS[file - _FIRST_FIELD]}): {gloss.rstrip('.')}."
+    return f"**{word}** ({_FIELDS[file - _FIRST_FIELD]}): {gloss.rstrip('.')}."
 
 
 def _import(api: HubApi, hub: HubProcess, entries: list[tuple[str, str]]) -> None:
@@ -112,7 +112,7 @@ def _question(word: str) -> list[dict[str, str]]:
 
 
 def _is_entry(word: str, text: str) -> bool:
-    form = rf"\*\*{word}\*\* \(noun, ({'|'.join(_FIELDS)})\): [^\n]*[^\s.]\."
+    form = rf"\*\*{word}\*\* \(({'|'.join(_FIELDS)})\): [^\n]*[^\s.]\."
     return re.fullmatch(form, text) is not None
 
 
