@@ -24,8 +24,8 @@ from mlxhub_site.commands.outcome import CommandFailed
 START_SECONDS = 300.0
 STOP_SECONDS = 90.0
 
-LITTLE_ROOM = {"MLXHUB_PROMPT_CACHE_GB": "0.25", "MLXHUB_PROMPT_CACHE_DISK_GB": "0.5"}
-"""Caches that are soon full: what still grows then is no cache."""
+LITTLE_ROOM = {"MLXHUB_PROMPT_CACHE_GB": "0.06", "MLXHUB_PROMPT_CACHE_DISK_GB": "0.5"}
+"""Caches that are soon full, also again after each unload: what still grows then is no cache."""
 
 
 @dataclass(frozen=True)

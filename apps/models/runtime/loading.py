@@ -117,6 +117,9 @@ def load_in_parts(
         raise ModelLoadError(_explain(path, error)) from error
     finally:
         beside.shutdown(wait=False, cancel_futures=True)
+        # Layers are built with random weights that nobody computes. The generator's key is the
+        # last of those drawings and would hold on to all of them, of every load.
+        mx.eval(mx.random.state)
         mx.clear_cache()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def test_a_model_comes_with_its_tokenizer_and_context(folder: Path) -> None:
     assert loaded.tokenizer.decode(loaded.tokenizer.encode("hello wo")) == "hello wo"
     assert loaded.tokenizer.eos_token_ids == {0, 2}
     assert loaded.config["model_type"] == "llama"
+
+
+def test_the_random_generator_holds_on_to_nothing_of_a_load(folder: Path) -> None:
+    loading.load(folder, CPU)
+
+    drawings = io.StringIO()
+    mx.export_to_dot(drawings, *mx.random.state)
+    assert "RandomBits" not in drawings.getvalue()
 
 
 @pytest.mark.parametrize(
