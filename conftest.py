@@ -13,7 +13,14 @@ from hypothesis import settings as hypothesis_settings
 hypothesis_settings.register_profile("hub", deadline=None)
 hypothesis_settings.load_profile("hub")
 
-pytest_plugins = ["tests.fake_engine", "tests.measured_server", "tests.people", "tests.registry"]
+pytest_plugins = [
+    "tests.fake_engine",
+    "tests.measured_server",
+    "tests.own_context",
+    "tests.own_loads",
+    "tests.people",
+    "tests.registry",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,4 +30,12 @@ def uncollected_static_files(django_test_environment: None) -> Iterator[None]:
     with override_settings(
         STORAGES=settings.STORAGES | {"staticfiles": storage}, WHITENOISE_AUTOREFRESH=True
     ):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logging_as_it_is(django_test_environment: None) -> Iterator[None]:
+    """A command sets Django up again: what is logged from then on would go into its output, which
+    is closed with it."""
+    with override_settings(LOGGING_CONFIG=None):
         yield

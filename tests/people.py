@@ -11,21 +11,8 @@ from django.test import Client
 
 from apps.accounts.roles import Role
 from apps.accounts.services import create_account
-from apps.audit.actors import set_actor
-from apps.inference.keys.caller import OWNER, set_caller
 
 ClientOf = Callable[[Role | None], Client]
-
-
-@pytest.fixture(autouse=True)
-def nobody_called_yet() -> None:
-    """What a call says of who made it ends with its test.
-
-    Django's test client runs the asynchronous middlewares in the test's own context, where a
-    server gives each call one of its own.
-    """
-    set_caller(OWNER)
-    set_actor(None)
 
 
 @pytest.fixture

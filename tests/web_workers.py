@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from tests.hub_process import free_port, until
+from tests.hub_process import STOP_SECONDS, free_port, until
 
 _SET_UP = """
 import json, sys
@@ -71,7 +71,7 @@ class WebWorkers:
             yield self
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(STOP_SECONDS)
 
     @property
     def _environment(self) -> dict[str, str]:

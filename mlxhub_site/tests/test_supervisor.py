@@ -20,6 +20,8 @@ from tests.hub_process import until
 WAIT_FOREVER = "import signal; print('up', flush=True); signal.pause()"
 IGNORE_TERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WAIT_FOREVER
 CRASH = "import sys; print('the disk is full', flush=True); sys.exit(3)"
+PATIENCE = 60.0
+"""Seconds until a process is up or over, on a busy machine too."""
 
 
 class Reports:
@@ -42,7 +44,7 @@ class Reports:
 
     async def until(self, name: str, state: str, *, times: int = 1) -> str:
         """The detail of the report that makes it ``times`` in all."""
-        async with asyncio.timeout(20), self._news:
+        async with asyncio.timeout(PATIENCE), self._news:
             await self._news.wait_for(lambda: len(self.details(name, state)) >= times)
         return self.details(name, state)[times - 1]
 
@@ -91,7 +93,7 @@ async def running(
         yield supervisor, reports, task
     finally:
         supervisor.stop()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await task
 
 
@@ -214,7 +216,7 @@ async def test_a_second_stop_does_not_wait_for_the_grace_period(tmp_path: Path) 
         await reports.until("web", "ready")
         supervisor.stop()
         supervisor.stop()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await task
 
 
@@ -224,7 +226,7 @@ async def test_a_stop_during_back_off_does_not_wait_for_the_next_start(tmp_path:
     async with running(tmp_path, crashing, backoff=slow) as (supervisor, reports, task):
         await reports.until("engine", "crashed")
         supervisor.stop()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await task
 
 
@@ -232,7 +234,7 @@ async def test_sigterm_stops_the_supervisor(tmp_path: Path) -> None:
     async with running(tmp_path, program("web", WAIT_FOREVER, tmp_path)) as (_, reports, task):
         await reports.until("web", "ready")
         signal.raise_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await task
         assert reports.details("web", "stopped") == [""]
 

@@ -127,7 +127,7 @@ def _trainings(base: Any) -> int:
     for job in jobs[:2]:
         Metric.objects.bulk_create(
             Metric(job=job, name=name, step=step, value=3 / (1 + step))
-            for name in ("train_loss", "val_loss")
+            for name in ("loss", "validation_loss")
             for step in range(0, 100, 10)
         )
         Sample.objects.create(job=job, step=50, prompt=0, text=HOSTILE)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import re
 
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.e2e.looking import assert_accessible
 from tests.hub_process import HubProcess
 
 CORRECTED = "The capital of France is Paris, on the Seine."
-
-
-def no_violations(page: Page) -> None:
-    found = Axe().run(page).response["violations"]
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
 
 
 def asked(hub: HubProcess, page: Page, question: str) -> None:
@@ -36,10 +31,10 @@ def test_a_corrected_answer_becomes_a_preference_pair(hub: HubProcess, page: Pag
     page.keyboard.press("Enter")
     expect(bad).to_have_attribute("aria-pressed", "true")
     expect(bad).to_be_focused()
-    no_violations(page)
+    assert_accessible(page)
     answer.get_by_role("link", name="Correct the answer").click()
     page.get_by_label("The answer as it should have been").fill(CORRECTED)
-    no_violations(page)
+    assert_accessible(page)
     page.get_by_role("button", name="Save correction").click()
     expect(answer).to_contain_text(CORRECTED)
     expect(answer).to_contain_text("corrected by you")
@@ -49,7 +44,7 @@ def test_a_corrected_answer_becomes_a_preference_pair(hub: HubProcess, page: Pag
     expect(page.get_by_role("heading", name="1 row", exact=True)).to_be_visible()
     page.get_by_label("Preference pairs").check()
     expect(page.get_by_role("article", name="Row 1")).to_contain_text(f"chosen{CORRECTED}")
-    no_violations(page)
+    assert_accessible(page)
     page.get_by_label("Name of the new one").fill("Corrections")
     page.get_by_role("button", name="Make or add").click()
 

@@ -28,7 +28,7 @@ def test_a_killed_engine_is_explained_and_back_within_seconds(page, own_hub):
         status = own_hub.engine_status()
         return status is not None and status.pid != killed
 
-    until(back, seconds=20)
+    until(back)
     page.get_by_label("Max tokens").fill("20")
     send(page, "Say hello.")
     expect(last_answer(page).locator(".turn__metrics")).to_contain_text("out")

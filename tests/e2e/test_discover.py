@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from apps.discovery.tests.data_catalogue import lines, pairs
 from apps.discovery.tests.hub_search import Catalogue
 from apps.discovery.tests.hub_server import HubServer
 from apps.inference.engine.tests.tiny import write_tiny_model
+from tests.e2e.looking import assert_accessible
 from tests.hub_process import HubProcess, running_hub, until
 
 REPO = "acme/Tiny-Llama-4bit"
@@ -71,11 +71,6 @@ def own_hub(hugging_face: HubServer) -> Iterator[HubProcess]:
     }
     with running_hub(settings) as hub:
         yield hub
-
-
-def assert_accessible(page: Page) -> None:
-    violations = Axe().run(page).response["violations"]
-    assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in violations] == []
 
 
 def test_a_model_is_found_downloaded_loaded_and_talked_to(page: Page, own_hub: HubProcess) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.fake_engine import FakeEngine
@@ -32,7 +31,7 @@ def workers() -> Iterator[WebWorkers]:
 def ask(workers: WebWorkers, key: str, **changes: str) -> int:
     headers = {"x-api-key": key} if key else {}
     url = f"{workers.urls[0]}/v1/chat/completions"
-    return httpx.post(url, json=CHAT | changes, headers=headers).status_code
+    return httpx.post(url, json=CHAT | changes, headers=headers, timeout=60).status_code
 
 
 def test_a_key_is_made_used_and_revoked(page: Page, workers: WebWorkers):
@@ -73,17 +72,3 @@ def test_usage_is_drawn_filtered_and_exported(page: Page, workers: WebWorkers):
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
     assert download.value.suggested_filename == "usage.csv"
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 1000, 390])
-def test_the_pages_are_accessible_and_fit(page: Page, workers: WebWorkers, theme, width):
-    page.emulate_media(color_scheme=theme)
-    page.set_viewport_size({"width": width, "height": 900})
-    for path in ("/keys/", "/usage/", "/usage/?first=nonsense", "/usage/?key=none&last=2026-01-01"):
-        page.goto(workers.urls[0] + path)
-        for summary in page.locator("main summary").all():
-            summary.click()
-        violations = Axe().run(page).response["violations"]
-        assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in violations] == []
-        assert not page.evaluate("content.scrollWidth > content.clientWidth")

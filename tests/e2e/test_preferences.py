@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from apps.training.trainer.tests.runs import write_rows
-from tests.hub_process import STARTER, HubProcess
+from tests.hub_process import PATIENCE, STARTER, HubProcess
 
 PAIRS = [
     {
@@ -69,6 +69,7 @@ def test_an_adapter_of_preferences_answers_as_it_was_taught(
     hub: HubProcess, job: dict[str, Any]
 ) -> None:
     assert (job["state"], job["made"]) == ("done", f"{STARTER}:sailor"), job["error"]
-    curves = httpx.get(f"{hub.url}/api/training/jobs/{job['id']}/metrics").json()["curves"]
+    url = f"{hub.url}/api/training/jobs/{job['id']}/metrics"
+    curves = httpx.get(url, timeout=PATIENCE).json()["curves"]
     assert curves["reward_margin"]["mean"][-1] > 0
     assert answer(hub, job["made"]) != answer(hub, STARTER)

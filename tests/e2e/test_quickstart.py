@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.hub_process import STARTER, running_hub, until
+from tests.hub_process import PATIENCE, STARTER, running_hub, until
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 SYSTEM = "You are a geography teacher. Answer in one short sentence."
@@ -39,7 +39,7 @@ def ask(hub, question, system=SYSTEM, **options):
 
 
 def stats(hub):
-    return httpx.get(f"{hub.url}/admin/cache/prompts/stats", timeout=10).json()
+    return httpx.get(f"{hub.url}/admin/cache/prompts/stats", timeout=PATIENCE).json()
 
 
 def cached(answer):
@@ -106,12 +106,12 @@ def test_a_client_that_leaves_frees_the_engine(hub, stream):
     else:
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(url, json=body, timeout=1)
-    until(lambda: hub.engine_status().active == 0, seconds=10)
+    until(lambda: hub.engine_status().active == 0)
 
 
 def test_health_tells_of_a_completed_step(hub):
     ask(hub, "Hello")
-    health = httpx.get(f"{hub.url}/admin/health", timeout=10)
+    health = httpx.get(f"{hub.url}/admin/health", timeout=PATIENCE)
     assert health.status_code == 200
     # Of the whole hub's state its disk, memory and network have a say too.
     engine = health.json()["components"]["engine"]

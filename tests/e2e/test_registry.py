@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from apps.inference.engine.tests.tiny import write_tiny_model
+from tests.e2e.looking import assert_accessible
 from tests.hub_process import HubProcess, running_hub
 
 NAME = "Garden Llama"
@@ -27,11 +27,6 @@ def own_hub() -> Iterator[HubProcess]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_tiny_model(tmp_path / "model")
-
-
-def assert_accessible(page: Page) -> None:
-    violations = Axe().run(page).response["violations"]
-    assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in violations] == []
 
 
 def test_a_model_is_imported_converted_verified_and_deleted(

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import numpy as np
 import openai
 import pytest
 
-from tests.hub_process import STARTER, HubProcess
+from tests.hub_process import PATIENCE, STARTER, HubProcess
 
 
 @pytest.fixture
 def client(hub: HubProcess) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{hub.url}/v1", api_key="unused", max_retries=0) as client:
         yield client
+
+
+def post(hub: HubProcess, route: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = httpx.post(f"{hub.url}/v1/{route}", json=body, timeout=PATIENCE)
+    told: dict[str, Any] = answer.raise_for_status().json()
+    return told
 
 
 def test_a_text_goes_on(client: openai.OpenAI) -> None:
@@ -51,13 +58,12 @@ def test_a_prompt_is_scored(client: openai.OpenAI) -> None:
 
 
 def test_tokens_go_there_and_back(hub: HubProcess) -> None:
-    url = f"{hub.url}/v1"
     asked = {"model": STARTER, "prompt": "Grüße, 世界 🌍"}
 
-    told = httpx.post(f"{url}/tokenize", json=asked | {"return_token_strs": True}).json()
-    back = httpx.post(f"{url}/detokenize", json={"model": STARTER, "tokens": told["tokens"]})
+    told = post(hub, "tokenize", asked | {"return_token_strs": True})
+    back = post(hub, "detokenize", {"model": STARTER, "tokens": told["tokens"]})
 
-    assert back.json() == {"prompt": "Grüße, 世界 🌍"}
+    assert back == {"prompt": "Grüße, 世界 🌍"}
     assert told["count"] == len(told["tokens"]) == len(told["token_strs"])
     assert told["max_model_len"] == 8192
 
@@ -91,19 +97,18 @@ def test_a_text_too_long_is_refused_or_cut(client: openai.OpenAI, minilm: str) -
 
 
 def test_documents_are_ranked_by_what_they_mean(hub: HubProcess, minilm: str) -> None:
-    answer = httpx.post(
-        f"{hub.url}/v1/rerank",
-        json={
-            "model": minilm,
-            "query": "How do I reset my password?",
-            "documents": [
-                "Our office is closed on Sundays.",
-                "Forgotten credentials can be renewed on the login page.",
-                "The recipe needs two eggs.",
-            ],
-            "top_n": 1,
-        },
-    ).json()
+    asked = {
+        "model": minilm,
+        "query": "How do I reset my password?",
+        "documents": [
+            "Our office is closed on Sundays.",
+            "Forgotten credentials can be renewed on the login page.",
+            "The recipe needs two eggs.",
+        ],
+        "top_n": 1,
+    }
+
+    answer = post(hub, "rerank", asked)
 
     assert [one["index"] for one in answer["results"]] == [1]
 
@@ -118,7 +123,8 @@ def test_each_kind_of_model_refuses_what_it_is_not_for(client: openai.OpenAI, mi
 
 
 def test_models_say_what_they_are_for(hub: HubProcess, minilm: str) -> None:
-    models = {one["id"]: one for one in httpx.get(f"{hub.url}/v1/models").json()["data"]}
+    listed = httpx.get(f"{hub.url}/v1/models", timeout=PATIENCE).json()["data"]
+    models = {one["id"]: one for one in listed}
 
     assert models[minilm]["capabilities"] == ["embeddings", "rerank"]
     assert models[STARTER]["capabilities"][:2] == ["chat", "completions"]

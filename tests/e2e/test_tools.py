@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import langchain_openai
 import openai
@@ -32,6 +33,9 @@ CLOCK = {
     "function": {"name": "get_time", "description": "The time of day", "parameters": None},
 }
 
+AT_ONCE = 10
+"""Calls, each with a grammar of its own in the same batch."""
+
 
 @pytest.fixture
 def client(hub):
@@ -46,8 +50,10 @@ def forced(client, **fields):
 
 
 def test_a_forced_call_always_parses(client):
-    for seed in range(20):
-        choice = forced(client, temperature=1.0, seed=seed).choices[0]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        answers = threads.map(lambda seed: forced(client, temperature=1.0, seed=seed), range(20))
+        choices = [answer.choices[0] for answer in answers]
+    for choice in choices:
         assert choice.finish_reason == "tool_calls"
         assert choice.message.content is None
         (call,) = choice.message.tool_calls

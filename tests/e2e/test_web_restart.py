@@ -13,16 +13,29 @@ import httpx
 import psutil
 import pytest
 
-from tests.hub_process import STARTER, HubProcess, running_hub, until
+from tests.hub_process import PATIENCE, STARTER, HubProcess, running_hub, until
 
 STREAMS = 8
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[HubProcess]:
+def only_hub() -> Iterator[HubProcess]:
     """A hub that gives answers little time once it is stopped."""
     with running_hub({"MLXHUB_DRAIN_SECONDS": "0.5"}) as running:
         yield running
+
+
+@pytest.fixture
+def hub(only_hub: HubProcess) -> HubProcess:
+    """It, started again where a test stopped it."""
+    if not only_hub.runs:
+        only_hub.start()
+    return only_hub
+
+
+def models_are_listed(hub: HubProcess) -> bool:
+    answer = httpx.get(f"{hub.url}/v1/models", timeout=PATIENCE, trust_env=False)
+    return answer.status_code == 200
 
 
 def web_process(hub: HubProcess) -> int:
@@ -72,11 +85,11 @@ def test_a_new_web_process_takes_over_while_eight_answers_are_streamed(hub: HubP
         os.kill(hub.pid, signal.SIGUSR1)
         # Nobody who calls meanwhile is turned away.
         while web_process(hub) == old:
-            assert httpx.get(f"{hub.url}/v1/models", trust_env=False).status_code == 200
+            assert models_are_listed(hub)
         # Some stories are shorter than the limit.
         assert {finish_of(each.result()) for each in asked} <= {"length", "stop"}
     until(lambda: not psutil.pid_exists(old))
-    assert httpx.get(f"{hub.url}/v1/models", trust_env=False).status_code == 200
+    assert models_are_listed(hub)
 
 
 def test_an_answer_that_the_stop_does_not_wait_for_says_why(hub: HubProcess) -> None:
@@ -84,4 +97,3 @@ def test_an_answer_that_the_stop_does_not_wait_for_says_why(hub: HubProcess) -> 
         assert hub.stop() == 0
         for each in asked:
             assert each.result()[-1]["error"]["code"] == "shutting_down"
-    hub.start()

@@ -46,9 +46,12 @@ def test_a_dataset_lists_its_versions(client: Client, imported: Import) -> None:
 @pytest.mark.parametrize(
     ("order", "change"),
     [
-        ({"kind": "split", "valid": 0.1}, "Split 90%/10%, seed 0"),
+        (
+            {"kind": "split", "valid": 0.1},
+            "Split at random: 90% for training, 10% for validation (seed 0)",
+        ),
         ({"kind": "drop", "rows": [0, 1]}, "Removed 2 rows"),
-        ({"kind": "sample", "rows": 5, "seed": 2}, "Sample of 5 training rows, seed 2"),
+        ({"kind": "sample", "rows": 5, "seed": 2}, "Sample of 5 training rows (seed 2)"),
         ({"kind": "edit", "changed": {"0": {"text": "x"}}}, "Edited row 1"),
     ],
 )

@@ -280,9 +280,9 @@ def test_an_export_goes_to_an_empty_folder_only(imported: Import, tmp_path: Path
 
 
 def test_an_uploaded_file_goes_once_it_is_imported(db: None, data_dir: Path) -> None:
-    from apps.datasets import uploads
+    from apps.datasets.pasting import keep_pasted
 
-    path = uploads.pasted('{"text": "Hello."}\n', ".jsonl")
+    path = keep_pasted('{"text": "Hello."}\n', ".jsonl")
     job = carried_out(services.order_import(path=path, name="Pasted", uploaded=True))
     assert job.state == JobState.DONE
     assert not path.exists()

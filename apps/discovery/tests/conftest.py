@@ -38,7 +38,7 @@ def hub_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubS
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     # Small enough that the tiny model's weights come in many pieces.
     monkeypatch.setattr(transfer, "PIECE", 4096)
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 5)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 30)
     close_session()
     with HubServer() as server:
         yield server

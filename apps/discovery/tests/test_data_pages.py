@@ -124,6 +124,36 @@ class TestOnePage:
         assert why in response.content.decode()
         assert not Download.objects.exists()
 
+    def test_a_refused_order_leaves_what_was_chosen(self, client: Client, data: Catalogue) -> None:
+        url = reverse("discover:import_dataset", args=WORDS.split("/"))
+        order = {"config": "default", "split": ["train"], "rows": "0", "name": "Mine"}
+        response = client.post(url, order)
+        assert response.status_code == 422
+        page = response.content.decode()
+        assert page.count("greater than or equal to 1") == 1, "beside its field, and there alone"
+        assert 'value="train" checked' in page
+        assert 'value="validation">' in page
+        form = response.context["form"]
+        assert (form["rows"].value(), form["name"].value()) == ("0", "Mine")
+
+    def test_a_revision_that_no_list_has_is_the_one_on_show(
+        self, client: Client, data: Catalogue
+    ) -> None:
+        commit = data.server.repos[f"datasets/{WORDS}"].commit
+        page = client.get(page_of(WORDS), {"revision": commit}).content.decode()
+        assert f'<option value="{commit}" selected>' in page
+        assert f"hf:{WORDS}:default --revision {commit}" in page
+
+    def test_a_page_is_asked_for_anew(self, client: Client, data: Catalogue) -> None:
+        data.server.broken_info = (503, b"busy")
+        page = client.get(page_of(WORDS)).content.decode()
+        refresh = reverse("discover:refresh_dataset", args=WORDS.split("/"))
+        assert f'action="{refresh}?"' in page
+        data.server.broken_info = None
+        response = client.post(f"{refresh}?config=default", follow=True)
+        assert response.request["QUERY_STRING"] == "config=default"
+        assert response.context["facts"].repository.dataset.repo_id == WORDS
+
 
 class TestRest:
     def test_datasets_are_found_and_looked_at(self, client: Client, data: Catalogue) -> None:

@@ -97,7 +97,9 @@ def test_while_it_waits_for_the_next_try_it_says_so(
     with pytest.raises(KeyboardInterrupt):
         bringing.bring(order(), report)
 
-    assert waits == [f"{hub_server.endpoint} answered with status 429. Try 2 of 8 in 90 s"]
+    assert waits == [
+        f"{hub_server.endpoint} answered with status 429: too many requests came from here. Try 2 of 8 in 90 s"
+    ]
 
 
 @pytest.mark.usefixtures("impatient")

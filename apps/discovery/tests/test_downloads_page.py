@@ -67,7 +67,7 @@ class TestHome:
         }.items():
             Download.objects.all().delete()
             make(state)
-            page = text_of(client.get(reverse("downloads:active")))
+            page = text_of(client.get(reverse("downloads:active"), headers=HTMX))
             offered = {
                 word
                 for word in ("Pause", "Resume", "Try again", "Next", "Cancel")
@@ -82,7 +82,7 @@ class TestHome:
 
     def test_says_what_is_about_to_happen_and_takes_no_second_wish(self, client: Client) -> None:
         make("running", wish=Wish.CANCEL)
-        page = text_of(client.get(reverse("downloads:active")))
+        page = text_of(client.get(reverse("downloads:active"), headers=HTMX))
         assert "Cancelling" in page
         assert "<button" not in page
 
@@ -95,8 +95,8 @@ class TestHome:
     def test_says_what_became_of_one_that_it_showed(self, client: Client) -> None:
         done = make("done", model=make_model("tiny"))
         active = reverse("downloads:active")
-        assert "Done" not in text_of(client.get(active))
-        page = text_of(client.get(active, {"download": [done.pk, "x", "9" * 30]}))
+        assert "Done" not in text_of(client.get(active, headers=HTMX))
+        page = text_of(client.get(active, {"download": [done.pk, "x", "9" * 30]}, headers=HTMX))
         assert "Done" in page
         assert reverse("models:detail", args=["tiny"]) in page
         assert "Nothing is on its way." not in page
@@ -200,7 +200,9 @@ class TestActions:
 
 class TestRepository:
     def page(self, client: Client) -> str:
-        return text_of(client.get(reverse("downloads:repository", args=REPO.split("/"))))
+        return text_of(
+            client.get(reverse("downloads:repository", args=REPO.split("/")), headers=HTMX)
+        )
 
     def test_is_empty_where_nothing_was_ordered(self, client: Client) -> None:
         assert "progress" not in self.page(client)
@@ -214,7 +216,7 @@ class TestRepository:
 
 class TestStatusBar:
     def bar(self, client: Client) -> str:
-        return text_of(client.get(reverse("system:status")))
+        return text_of(client.get(reverse("system:status"), headers=HTMX))
 
     def test_says_nothing_where_nothing_is_on_its_way(self, client: Client) -> None:
         make("done")

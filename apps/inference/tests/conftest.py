@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,8 @@ from django.test import AsyncClient
 from apps.inference.api.lifetime import RequestLifetimes
 from apps.inference.models import WarmPrompt
 from apps.models.models import Adapter, LocalModel
-from tests.fake_engine import FakeEngine
+from tests.fake_engine import PATIENCE, FakeEngine
+from tests.hub_process import until
 from tests.registry import make_model
 
 
@@ -127,6 +128,8 @@ class Hub:
 
     host: str
     port: int
+    requests: Collection[object] = ()
+    """Those that it serves just now."""
 
     @property
     def url(self) -> str:
@@ -142,16 +145,18 @@ def served(uncollected_static_files: None) -> Iterator[Hub]:
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     host, port = listener.getsockname()
-    yield Hub(host, port)
+    yield Hub(host, port, server.server_state.tasks)
     server.should_exit = True
-    thread.join(10)
+    thread.join(PATIENCE)
     listener.close()
 
 
 @pytest.fixture
-def hub(served: Hub, transactional_db: None, fake_engine: FakeEngine) -> Hub:
+def hub(served: Hub, transactional_db: None, fake_engine: FakeEngine) -> Iterator[Hub]:
     """A serving hub over the fake engine. It sees rows, because they are committed."""
-    return served
+    yield served
+    # What is written at the end of a request is of this test, and not of the next one.
+    until(lambda: not served.requests)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from typing import Any
 
@@ -11,32 +10,23 @@ import pytest
 from apps.inference.api import telling
 from apps.inference.engine.protocol import Generate, Loading, Prefill, Prompt, Warm
 from apps.inference.tests.conftest import Hub
+from apps.inference.tests.sockets import post
 from apps.models.models import LocalModel
 from tests.engine_scripts import Gate, Hang, reply
-from tests.fake_engine import FakeEngine
+from tests.fake_engine import PATIENCE, FakeEngine
 
 WARMUP = "/admin/cache/prompts/warmup"
 CHAT = "/v1/chat/completions"
-SOON = 2.0
-"""Seconds; far below any silence or keep-alive limit."""
 
 
 @pytest.fixture(autouse=True)
-def _cast(tiny: LocalModel) -> None:
-    pass
+def _cast(tiny: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model, and no comments into a silence: they would find out too that nobody listens."""
+    monkeypatch.setattr(telling, "KEEP_ALIVE", 10 * PATIENCE)
 
 
 def chat(**fields: Any) -> dict[str, Any]:
     return {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]} | fields
-
-
-def post(hub: Hub, path: str, body: dict[str, Any]) -> socket.socket:
-    """Sends a request and leaves the answer in the socket."""
-    content = json.dumps(body).encode()
-    connection = socket.create_connection((hub.host, hub.port), timeout=10)
-    head = f"POST {path} HTTP/1.1\r\nHost: {hub.host}\r\nContent-Length: {len(content)}\r\n\r\n"
-    connection.sendall(head.encode() + content)
-    return connection
 
 
 def read_until(connection: socket.socket, mark: bytes) -> None:
@@ -67,7 +57,7 @@ def test_leaving_a_stream_ends_the_engine_call(hub: Hub, fake_engine: FakeEngine
 
     connection.close()
 
-    fake_engine.wait_for_call(Generate).wait_closed_early(SOON)
+    fake_engine.wait_for_call(Generate).wait_closed_early()
 
 
 def test_leaving_while_a_stream_is_prefilled_ends_the_engine_call(
@@ -81,7 +71,7 @@ def test_leaving_while_a_stream_is_prefilled_ends_the_engine_call(
 
     connection.close()
 
-    fake_engine.wait_for_call(Generate).wait_closed_early(SOON)
+    fake_engine.wait_for_call(Generate).wait_closed_early()
 
 
 def test_leaving_before_a_stream_has_begun_ends_the_engine_call(
@@ -93,7 +83,7 @@ def test_leaving_before_a_stream_has_begun_ends_the_engine_call(
 
     connection.close()
 
-    call.wait_closed_early(SOON)
+    call.wait_closed_early()
 
 
 def test_leaving_a_whole_answer_ends_the_engine_call(hub: Hub, fake_engine: FakeEngine) -> None:
@@ -103,7 +93,7 @@ def test_leaving_a_whole_answer_ends_the_engine_call(hub: Hub, fake_engine: Fake
 
     connection.close()
 
-    call.wait_closed_early(SOON)
+    call.wait_closed_early()
 
 
 def test_leaving_a_warm_up_ends_the_engine_call(hub: Hub, fake_engine: FakeEngine) -> None:
@@ -113,7 +103,7 @@ def test_leaving_a_warm_up_ends_the_engine_call(hub: Hub, fake_engine: FakeEngin
 
     connection.close()
 
-    call.wait_closed_early(SOON)
+    call.wait_closed_early()
 
 
 def test_others_are_answered_after_somebody_left(hub: Hub, fake_engine: FakeEngine) -> None:
@@ -121,7 +111,7 @@ def test_others_are_answered_after_somebody_left(hub: Hub, fake_engine: FakeEngi
     connection = post(hub, CHAT, chat())
     call = fake_engine.wait_for_call(Generate)
     connection.close()
-    call.wait_closed_early(SOON)
+    call.wait_closed_early()
 
     with post(hub, CHAT, chat()) as other:
         read_until(other, b"Hello world")
@@ -142,4 +132,4 @@ def test_leaving_while_the_answer_begins_ends_every_engine_call(
         connection.close()
 
         for call in calls:
-            call.wait_closed_early(SOON)
+            call.wait_closed_early()

@@ -53,6 +53,6 @@ def test_a_timeout_ends_the_work(hub: Hub, tiny: LocalModel, fake_engine: FakeEn
     fake_engine.once(Generate, *reply("Par", Hang()))
 
     with pytest.raises(openai.APITimeoutError):
-        chat(hub, timeout=0.2).invoke("Hello")
+        chat(hub, timeout=1.0).invoke("Hello")
 
     fake_engine.wait_for_call(Generate).wait_closed_early()

@@ -8,10 +8,9 @@ from apps.inference.client import EngineClient
 from apps.inference.engine.protocol import Loading, LoadModel, ModelSpec
 from apps.inference.loads import Load, ModelLoads
 from tests.engine_scripts import Gate, failure
-from tests.fake_engine import FakeEngine
+from tests.fake_engine import PATIENCE, FakeEngine
 
 SPEC = ModelSpec(name="tiny", path="/models/tiny", digest="digest-tiny")
-PATIENCE = 10.0
 
 
 @pytest.fixture

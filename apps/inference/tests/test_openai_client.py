@@ -141,7 +141,7 @@ def test_a_timeout_ends_the_work(client: openai.OpenAI, fake_engine: FakeEngine)
     fake_engine.once(Generate, *reply("Par", Hang()))
 
     with pytest.raises(openai.APITimeoutError):
-        client.chat.completions.create(model="tiny", messages=QUESTION, timeout=0.2)
+        client.chat.completions.create(model="tiny", messages=QUESTION, timeout=1.0)
 
     fake_engine.wait_for_call(Generate).wait_closed_early()
 

@@ -16,7 +16,7 @@ from apps.inference.loads import ModelLoads
 from apps.inference.services import resolve_model, spec_for
 from apps.models import services
 from apps.models.models import LocalModel
-from tests.fake_engine import FakeEngine
+from tests.fake_engine import PATIENCE, FakeEngine
 
 
 @pytest.fixture
@@ -27,14 +27,20 @@ def own_loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelLoads]:
     yield own
     for load in list(own._loads.values()):
         own.cancel(load.spec.digest)
-        assert load.ended.wait(10)
+        assert load.ended.wait(PATIENCE)
+
+
+def part(client: Client, name: str, *of: str, **query: str) -> str:
+    """What a page asks for by htmx."""
+    address = reverse(f"inference:{name}", args=of)
+    return client.get(address, query, headers={"HX-Request": "true"}).content.decode()
 
 
 def show(client: Client, engine: FakeEngine, model: LocalModel, **fields: Any) -> str:
     """What the Models page says of the model, loaded as ``fields`` say."""
     engine._load(spec_for(model))
     engine.loaded[model.digest] = engine.loaded[model.digest].model_copy(update=fields)
-    return client.get(reverse("inference:loaded", args=[model.slug])).content.decode()
+    return part(client, "loaded", model.slug)
 
 
 class TestSpec:
@@ -101,7 +107,7 @@ class TestLoadedModel:
     ) -> None:
         page = show(client, fake_engine, tiny, pinned=True)
         assert "for good: it is kept loaded" in page
-        states = client.get(reverse("inference:states"), {"model": "tiny"}).content.decode()
+        states = part(client, "states", model="tiny")
         assert "Loaded, kept" in states
 
     def test_shows_its_adapters_and_how_its_draft_does(
@@ -128,12 +134,12 @@ class TestLoadedModel:
     def test_shows_nothing_of_a_model_that_is_not_loaded(
         self, client: Client, fake_engine: FakeEngine, tiny: LocalModel
     ) -> None:
-        page = client.get(reverse("inference:loaded", args=["tiny"])).content.decode()
+        page = part(client, "loaded", "tiny")
         assert page.strip() == ""
 
     def test_shows_how_far_a_load_is(
         self, client: Client, fake_engine: FakeEngine, tiny: LocalModel
     ) -> None:
         fake_engine.status |= {"loading": "tiny", "loading_share": 0.43}
-        page = client.get(reverse("inference:states"), {"model": "tiny"}).content.decode()
+        page = part(client, "states", model="tiny")
         assert "Loading 43%" in page

@@ -86,4 +86,4 @@ async def test_a_response_that_nobody_reads_winds_its_body_up() -> None:
     del response
     gc.collect()
 
-    await asyncio.wait_for(closed.wait(), timeout=5)
+    await asyncio.wait_for(closed.wait(), timeout=60)

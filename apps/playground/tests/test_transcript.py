@@ -94,6 +94,6 @@ def test_a_follower_in_another_thread_sees_everything() -> None:
     for number in range(500):
         transcript.append(f"{number} ")
     transcript.settle()
-    follower.join(10)
+    follower.join(60)
 
     assert "".join(seen) == transcript.text

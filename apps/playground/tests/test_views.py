@@ -182,3 +182,9 @@ def test_a_retry_without_a_model_says_what_to_do(client: Client, ask: Ask) -> No
 
     assert response.status_code == 409
     assert "Choose another one" in response.content.decode()
+    page = client.get(url(answer.conversation)).content.decode()
+    assert '<option value="" selected>Choose a model</option>' in page
+    unsaid = client.post(
+        url(answer.conversation, "send/"), SETTINGS | {"content": "?", "model": ""}
+    )
+    assert "Model: Choose a model." in unsaid.content.decode()

@@ -115,7 +115,7 @@ class TestStatusBar:
         self, client: Client, two_entries: FakeEngine
     ) -> None:
         two_entries._load(ModelSpec(name="tiny", path="/models/tiny", digest="d"))
-        page = client.get(STATUS).content.decode()
+        page = client.get(STATUS, headers=HTMX).content.decode()
         assert "Engine idle" in page
         assert "tiny" in page
         assert "976.6\xa0KB" in page
@@ -133,10 +133,10 @@ class TestStatusBar:
         self, client: Client, fake_engine: FakeEngine, says: dict[str, Any], words: str
     ) -> None:
         fake_engine.status.update(says)
-        assert words in client.get(STATUS).content.decode()
+        assert words in client.get(STATUS, headers=HTMX).content.decode()
 
     def test_says_so_where_the_engine_is_down(self, client: Client, engine_down: None) -> None:
-        page = client.get(STATUS).content.decode()
+        page = client.get(STATUS, headers=HTMX).content.decode()
         assert "Engine down" in page
         assert OVERVIEW in page
 
@@ -145,7 +145,7 @@ class TestStatusBar:
     ) -> None:
         for name in ("a", "b", "c", "d"):
             fake_engine._load(ModelSpec(name=name, path=f"/{name}", digest=name))
-        assert "a, b and 2 more" in client.get(STATUS).content.decode()
+        assert "a, b and 2 more" in client.get(STATUS, headers=HTMX).content.decode()
 
 
 @pytest.mark.django_db

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from apps.models.models import LocalModel
+from apps.models.models import Adapter, LocalModel
 from apps.training.models import Metric, TrainingJob
-from apps.training.overlay import NONE, differing_settings, results
+from apps.training.overlay import NONE, Row, differing_settings, results
 from apps.training.tests.jobs import make_job
 
 
@@ -37,6 +37,23 @@ def test_the_best_result_is_marked(jobs: list[TrainingJob]) -> None:
     assert (list(best.values), best.best) == (["2.0000", "1.0000", NONE], 1)
     assert "Peak memory" not in rows, "no run told it"
     assert rows["State"].best is None
+
+
+def test_values_that_look_the_same_are_best_together() -> None:
+    row = Row("Peak memory", ["3.4 MB", "3.7 MB", "3.4 MB"], best=2)
+    assert [is_best for _, is_best in row.cells] == [True, False, True]
+    assert not any(is_best for _, is_best in Row("State", ["done", "done"]).cells)
+
+
+def test_an_adapter_that_was_gone_on_from_is_told_by_name(
+    tiny: LocalModel, jobs: list[TrainingJob]
+) -> None:
+    start = Adapter.objects.create(base=tiny, slug="first", name="F", path="/p", digest="d")
+    for job, adapter in ((jobs[0], start), (jobs[1], None)):
+        job.settings = job.settings | {"resume_adapter_file": "/p/adapters.safetensors"}
+        job.start_adapter = adapter
+    rows = {row.label: list(row.values) for row in differing_settings(jobs)}
+    assert rows["resume_adapter_file"] == ["tiny:first", "an adapter that is deleted", NONE]
 
 
 def test_the_page_shows_the_runs_of_its_address(client: Client, jobs: list[TrainingJob]) -> None:

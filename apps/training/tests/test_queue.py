@@ -54,7 +54,7 @@ class TestThePage:
     def test_shows_jobs_of_every_kind_in_their_order(
         self, client: Client, three: list[TrainingJob | ModelJob]
     ) -> None:
-        page = text_of(client.get(reverse("training:queue")))
+        page = text_of(client.get(reverse("training:queue"), headers=HTMX))
         places = [page.index(name) for name in ("Training", "Fusion of Tiny", ": Last")]
         assert places == sorted(places)
 
@@ -206,8 +206,8 @@ def test_the_status_bar_tells_the_job_at_work_and_how_many_wait(
 ) -> None:
     make_job(tiny, name="Busy", state="running", fraction=0.25)
     make_job(tiny)
-    bar = text_of(client.get(reverse("system:status")))
+    bar = text_of(client.get(reverse("system:status"), headers=HTMX))
     assert "Busy" in bar
     assert "25 %, 1 waiting" in bar
     TrainingJob.objects.filter(state="running").delete()
-    assert "1 job waiting" in text_of(client.get(reverse("system:status")))
+    assert "1 job waiting" in text_of(client.get(reverse("system:status"), headers=HTMX))

@@ -46,6 +46,14 @@ def test_what_is_not_there_is_refused(numbers: Dataset, text: str, told: str) ->
         source_named(text)
 
 
+def test_a_dataset_without_validation_rows_is_a_click_away_from_its_split(
+    client: Client, base: LocalModel, numbers: Dataset
+) -> None:
+    asked = {"model": "base", "folder": "numbers", "action": "examine"}
+    page = client.post(reverse("training:new"), asked, headers={"HX-Request": "true"})
+    assert f'href="{numbers.get_absolute_url()}#split-title"' in page.content.decode()
+
+
 def test_a_dataset_that_waits_to_be_trained_on_stays(
     client: Client, base: LocalModel, numbers: Dataset, queued: list[int]
 ) -> None:
@@ -55,7 +63,7 @@ def test_a_dataset_that_waits_to_be_trained_on_stays(
     with pytest.raises(InUse, match="The training Numbers is queued"):
         delete_dataset(dataset=numbers)
     page = client.get(reverse("training:new"), {"clone": ordered["id"]}).content.decode()
-    assert 'value="numbers@2"' in page
+    assert '<option value="numbers" selected>' in page
     TrainingJob.objects.update(state="done")
     delete_dataset(dataset=numbers)
     assert client.get(reverse("training:detail", args=[ordered["id"]])).status_code == 200

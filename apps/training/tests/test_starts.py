@@ -14,6 +14,7 @@ from apps.jobs.models import JobState
 from apps.models.consequences import consequences_of
 from apps.models.lineage import family_of
 from apps.models.models import Adapter, LocalModel
+from apps.models.runtime.adapters import CONFIG_FILE
 from apps.models.services import register_adapter, register_folder
 from apps.training import services
 from apps.training.errors import BadOrder
@@ -44,6 +45,14 @@ def adapter(base: LocalModel, shared_adapter: Path, tmp_path: Path) -> Adapter:
     folder = tmp_path / "first"
     shutil.copytree(shared_adapter, folder)
     return register_adapter(base=base, path=folder, slug="first", name="First")
+
+
+@pytest.fixture
+def dora(adapter: Adapter) -> Adapter:
+    """The same, as far as its description goes, by another method."""
+    description = Path(adapter.path) / CONFIG_FILE
+    description.write_text(description.read_text().replace('"lora"', '"dora"', 1))
+    return adapter
 
 
 def order(base: LocalModel, data: Path, **settings: Any) -> TrainingJob:
@@ -150,6 +159,17 @@ def test_what_is_left_out_is_as_the_adapter_has_it(
     assert examine(base, config).refusals == []
 
 
+def test_its_method_is_the_adapters_where_none_is_asked_for(
+    base: LocalModel, dora: Adapter, data: Path
+) -> None:
+    config = completed(base=base, data=data, settings={"resume_adapter_file": "first"})
+    assert config.method == "dora"
+    assert examine(base, config).refusals == []
+    asked = {"resume_adapter_file": "first", "method": "lora"}
+    (refusal,) = examine(base, completed(base=base, data=data, settings=asked)).refusals
+    assert "its method is dora, and lora is set" in refusal.text
+
+
 def test_its_yaml_comes_back_the_same(base: LocalModel, adapter: Adapter, data: Path) -> None:
     job = order(base, data, resume_adapter_file="first")
     text = write_yaml(job.config)
@@ -217,6 +237,23 @@ class TestOverRest:
 
 
 class TestOnThePages:
+    def test_the_form_goes_by_the_adapter_until_something_else_is_chosen(
+        self, client: Client, base: LocalModel, dora: Adapter, data: Path
+    ) -> None:
+        url = reverse("training:new")
+        page = client.get(url, {"start": "base:first"}).content.decode()
+        assert '<option value="base:first" selected>' in page
+        assert '<option value="" selected>LoRA, or as it starts from</option>' in page
+        form = {
+            "model": "base", "folder": str(data), "resume_adapter_file": "base:first", "method": "",
+            "action": "examine",
+        }  # fmt: skip
+        page = client.post(url, form).content.decode()
+        assert "fine_tune_type: dora" in page
+        assert "It would not work" not in page
+        page = client.post(url, form | {"method": "lora"}).content.decode()
+        assert "its method is dora, and lora is set" in page
+
     def test_the_form_offers_adapters_and_says_where_one_does_not_fit(
         self, client: Client, base: LocalModel, adapter: Adapter, data: Path
     ) -> None:

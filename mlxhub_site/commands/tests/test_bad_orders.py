@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from apps.models.models import LocalModel
 from apps.training import preflight
-from apps.training.forms import flat
+from apps.training.form_settings import flat
 from apps.training.models import TrainingJob
 from apps.training.tests.conftest import base, data, data_folder, queued, weights
 from apps.training.trainer.tests.runs import rows, write_rows

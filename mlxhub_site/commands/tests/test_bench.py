@@ -52,6 +52,13 @@ def test_nothing_is_kept_where_that_is_not_wanted(
     assert json.loads(written.read_text())["state"] == "done"
 
 
+def test_a_dash_prints_the_run_alone_on_standard_output(measured_server: Put) -> None:
+    measured_server()
+    result = bench("m", *OTHER, "--json", "-")
+    assert json.loads(result.stdout)["state"] == "done"
+    assert "TTFT" in result.stderr
+
+
 def test_the_key_comes_from_the_environment(
     measured_server: Put,
     addresses: list[dict[str, Any]],
@@ -78,21 +85,21 @@ def test_this_hub_is_measured_where_it_listens(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "status", "words"),
     [
-        (OTHER, "Name the model"),
-        (("m", "--base-url", "ftp://x"), "no address of an API"),
-        (("m", *OTHER, "--clients", "many"), "--clients takes whole numbers"),
-        (("m", *OTHER, "--clients", "0"), "--clients 0:"),
-        (("m", *OTHER, "--api-key-env", "NOT_SET"), "NOT_SET is empty or not set"),
-        (("tiny",), "The hub is not running. Start it with `mlx-hub up`"),
+        (OTHER, 2, "Name the model"),
+        (("m", "--base-url", "ftp://x"), 2, "no address of an API"),
+        (("m", *OTHER, "--clients", "many"), 2, "--clients takes whole numbers"),
+        (("m", *OTHER, "--clients", "0"), 2, "--clients 0:"),
+        (("m", *OTHER, "--api-key-env", "NOT_SET"), 2, "NOT_SET is empty or not set"),
+        (("tiny",), 4, "The hub is not running. Start it with `mlx-hub up`"),
     ],
 )
 def test_a_mistake_is_one_line_on_standard_error(
-    tiny: LocalModel, arguments: tuple[str, ...], words: str
+    tiny: LocalModel, arguments: tuple[str, ...], status: int, words: str
 ) -> None:
     result = bench(*arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == status
     assert words in result.stderr
     assert result.stderr.count("\n") == 1
     assert not BenchmarkRun.objects.exists()

@@ -103,7 +103,7 @@ def test_a_failed_answer_does_not_end_the_chat(fake_engine: FakeEngine, tiny: Lo
 def test_chat_takes_an_adapter_after_a_colon(fake_engine: FakeEngine, tiny: LocalModel) -> None:
     Adapter.objects.create(base=tiny, slug="pirate", name="Pirate", path="/p", digest="p")
     result = run("chat", "tiny:pirate", typed="Ahoy?\n")
-    assert result.stdout.startswith("tiny:pirate.")
+    assert result.stderr.startswith("tiny:pirate.")
     assert fake_engine.calls_of(protocol.Generate)[0].request.adapter == protocol.AdapterSpec(
         name="pirate", path="/p", digest="p"
     )

@@ -53,6 +53,14 @@ def test_a_model_is_shown(tiny: LocalModel) -> None:
     assert gone.stderr.startswith("Error: The model 'gone' is not on this hub.")
 
 
+def test_a_model_goes_by_the_repository_that_it_is_from(tiny: LocalModel) -> None:
+    LocalModel.objects.update(repo_id="kim/tiny")
+    assert json.loads(run("show", "kim/tiny", "--json").stdout)["slug"] == "tiny"
+    assert run("rm", "kim/tiny", "--yes").exit_code == 0
+    gone = run("show", "kim/tiny")
+    assert (gone.exit_code, "mlx-hub pull kim/tiny" in gone.stderr) == (3, True)
+
+
 def test_a_deletion_is_told_and_asked_for(tiny: LocalModel) -> None:
     refused = run("rm", "tiny", typed="n\n")
     assert refused.exit_code == 1
@@ -82,6 +90,11 @@ def test_a_model_is_verified_and_damage_is_an_exit_status(tiny: LocalModel) -> N
     assert "changed: config.json" in damaged.stderr
 
 
+def test_what_a_job_did_is_told_to_programs(tiny: LocalModel) -> None:
+    told = json.loads(run("verify", "tiny", "--json").stdout)
+    assert (told["kind"], told["state"], told["model"]) == ("verify", "done", "tiny")
+
+
 def test_a_verification_that_the_worker_is_at_is_not_done_twice(tiny: LocalModel) -> None:
     ModelJob.objects.create(
         kind=ModelJob.Kind.VERIFY, subject="Tiny", model=tiny, state=JobState.RUNNING
@@ -89,7 +102,7 @@ def test_a_verification_that_the_worker_is_at_is_not_done_twice(tiny: LocalModel
 
     twice = run("verify", "tiny")
 
-    assert twice.exit_code == 1
+    assert twice.exit_code == 5
     assert "worker is at it already" in twice.stderr
 
 
@@ -118,7 +131,7 @@ def test_options_that_make_no_sense_are_one_line(
 ) -> None:
     result = run("convert", "tiny", "--name", "x", *options)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
 
@@ -128,11 +141,11 @@ def test_a_folder_is_exported_where_one_says(tiny: LocalModel, tmp_path: Path) -
 
     assert result.exit_code == 0, result.output
     assert (tmp_path / "copy" / "model.safetensors").is_file()
-    assert run("export", "tiny", "--to", str(tmp_path / "copy")).exit_code == 1
+    assert run("export", "tiny", "--to", str(tmp_path / "copy")).exit_code == 5
 
 
 def test_a_fusion_needs_an_adapter(tiny: LocalModel) -> None:
     result = run("fuse", "tiny", "--name", "Fused")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "Name an adapter too, as tiny:ADAPTER." in result.stderr

@@ -76,6 +76,16 @@ def test_what_is_wrong_is_told_and_removed() -> None:
 
 
 @pytest.mark.usefixtures("words")
+def test_programs_get_json_of_what_was_made_and_found(tmp_path: Path) -> None:
+    made = json.loads(run("split", "words", "--valid", "0.2", "--json").stdout)
+    assert (made["dataset"], made["number"], made["valid_rows"]) == ("words", 3, 1)
+    checked = run("check", "words", "--json")
+    assert (checked.exit_code, json.loads(checked.stdout)["problems"]["DUPLICATE"]) == (1, 1)
+    written = json.loads(run("export", "words", "--to", str(tmp_path / "out"), "--json").stdout)
+    assert all(Path(file).is_file() for file in written["files"])
+
+
+@pytest.mark.usefixtures("words")
 def test_a_dataset_is_exported_in_mlx_lms_shape(tmp_path: Path) -> None:
     assert run("export", "words", "--to", str(tmp_path / "out")).exit_code == 0
     lines = (tmp_path / "out" / "train.jsonl").read_text().splitlines()
@@ -102,5 +112,6 @@ def test_columns_are_mapped_where_conditions_hold() -> None:
 def test_rows_are_removed_by_condition_and_by_language() -> None:
     assert "Removed 1 row: prompt ~ reef" in run("drop", "words", "--where", "prompt ~ reef").stdout
     assert " en " in run("languages", "words").stdout
+    assert json.loads(run("languages", "words", "--json").stdout) == {"en": 3, "und": 1}
     refused = run("drop", "words")
     assert "Say which rows" in refused.output

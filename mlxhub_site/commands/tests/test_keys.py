@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -30,6 +32,13 @@ def test_a_key_is_printed_once_alone_on_standard_output(tiny: LocalModel) -> Non
     assert key.limits_in_words == ["10 requests/min", "2,000 tokens/min", "2 at once"]
     assert key.expires_at is not None
     assert "can't be shown again" in result.stderr
+
+
+def test_a_key_is_json_for_programs_with_its_secret_in_it() -> None:
+    made = json.loads(run("create", "ada", "--concurrency", "2", "--json").stdout)
+    assert recognise(made.pop("key")).name == "ada"
+    assert made["limits"] == ["2 at once"]
+    assert json.loads(run("list", "--json").stdout) == [made]
 
 
 def test_the_list_shows_each_key_but_not_its_secret() -> None:

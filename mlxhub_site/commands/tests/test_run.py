@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from apps.inference.engine import protocol
 from apps.models.models import LocalModel
 from mlxhub_site.cli import app
+from mlxhub_site.commands import chat
 from tests.engine_scripts import failure, reply
 from tests.fake_engine import FakeEngine
 
@@ -117,3 +118,44 @@ def test_commands_steer_the_chat(fake_engine: FakeEngine, tiny: LocalModel, tmp_
 def test_a_new_conversation_forgets_the_old_one(fake_engine: FakeEngine, tiny: LocalModel) -> None:
     run("chat", "tiny", typed="One?\n/new\nTwo?\n")
     assert [m.content for m in asked(fake_engine, 1).messages] == ["Two?"]
+
+
+def test_an_endless_question_in_a_pipe_is_not_asked(
+    fake_engine: FakeEngine, tiny: LocalModel
+) -> None:
+    result = run("chat", "tiny", typed='"""One\ntwo\n')
+    assert (result.exit_code, "is not closed" in result.stderr) == (2, True)
+    assert not fake_engine.calls_of(protocol.Generate)
+
+
+def test_ctrl_c_at_the_prompt_forgets_what_is_typed_and_the_chat_goes_on(
+    fake_engine: FakeEngine, tiny: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = iter(["One?", KeyboardInterrupt, '"""Two', KeyboardInterrupt, "Three?", EOFError])
+
+    def typing(prompt: str) -> str:
+        key = next(typed)
+        if isinstance(key, str):
+            return key
+        raise key
+
+    monkeypatch.setattr(chat, "input", typing, raising=False)
+    monkeypatch.setattr(chat, "_is_terminal", lambda: True)
+    monkeypatch.setattr(chat, "_open_history", lambda client: None)
+    result = run("chat", "tiny")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("Ctrl-D or /bye leaves.") == 2
+    questions = [
+        call.request.messages[-1].content for call in fake_engine.calls_of(protocol.Generate)
+    ]
+    assert questions == ["One?", "Three?"]
+
+
+def test_nothing_is_saved_of_a_chat_without_an_answer(
+    fake_engine: FakeEngine, tiny: LocalModel, tmp_path: Path
+) -> None:
+    kept = tmp_path / "chat.jsonl"
+    result = run("chat", "tiny", typed=f"/save {kept}\n/set temperature nan\n")
+    assert "Nothing was answered yet." in result.stderr
+    assert "'nan' is no number for temperature." in result.stderr
+    assert not kept.exists()

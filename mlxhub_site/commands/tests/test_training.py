@@ -111,7 +111,7 @@ def test_an_unknown_job_is_one_line(db: None, command: str) -> None:
 
 def test_an_adapter_is_trained_on_and_its_result_measured(base: LocalModel, data: Path) -> None:
     write_rows(data / "test.jsonl", rows(4, first=90))
-    few = ("--iters", "2", "--rank", "2")
+    few = ("--iters", "2", "--rank", "2", "--method", "dora")
     first = train(data, *few)
     assert "Test loss " in first.stdout, first.output
     assert ", of 4 rows." in first.stdout
@@ -121,5 +121,6 @@ def test_an_adapter_is_trained_on_and_its_result_measured(base: LocalModel, data
     assert "Test loss" not in again.stdout
     second = TrainingJob.objects.get(name="Second")
     assert str(second.start_adapter) == "base:numbers"
+    assert (second.config.method, second.config.lora.rank) == ("dora", 2)
     assert second.adapter is not None
     assert second.adapter.parent == second.start_adapter

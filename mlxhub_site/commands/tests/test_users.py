@@ -58,6 +58,11 @@ def test_an_invitation_is_a_link_alone_on_standard_output() -> None:
     assert role_of(User.objects.get()).label == "viewer"
 
 
+def test_a_link_is_json_for_programs() -> None:
+    invited = json.loads(run("invite", "grace", "--json").stdout)
+    assert (invited["name"], "/join/" in invited["link"]) == ("grace", True)
+
+
 def test_the_list_shows_role_and_state() -> None:
     assert "create-owner" in run("list").stdout
     run("invite", "grace")

@@ -43,7 +43,7 @@ def tally_of(answer: Answer, *, visits: int) -> Tally:
 
     kind = Kind("pages", kinds.pages, 0.0)
     with traffic(HUB, [kind], 0, httpx2.MockTransport(counted)) as tallies:
-        assert enough.wait(20)
+        assert enough.wait(60)
     return tallies["pages"]
 
 
@@ -124,12 +124,12 @@ def test_nobody_waits_for_visitors_where_the_soak_was_broken_off() -> None:
 
     def stuck(request: httpx2.Request) -> httpx2.Response:
         arrived.set()
-        go.wait(20)
+        go.wait(60)
         return httpx2.Response(200)
 
     kind = Kind("pages", kinds.pages, 0.0)
     transport = httpx2.MockTransport(stuck)
     with pytest.raises(KeyboardInterrupt), traffic(HUB, [kind], 0, transport):  # noqa: PT012
-        assert arrived.wait(20)
+        assert arrived.wait(60)
         raise KeyboardInterrupt
     go.set()

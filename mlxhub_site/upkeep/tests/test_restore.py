@@ -146,7 +146,7 @@ def test_a_kill_in_the_middle_of_the_exchange_leaves_the_old_state(
     (other.data_dir / "datasets" / "abc" / "train.jsonl").write_text("mine")
     before = contents_of(other.data_dir)
     command = [sys.executable, "-c", _RENAMES, str(other.data_dir), str(archive), str(renames)]
-    killed = subprocess.run(command, capture_output=True, check=False, timeout=60, env=os.environ)
+    killed = subprocess.run(command, capture_output=True, check=False, timeout=120, env=os.environ)
     assert killed.returncode == -9, killed.stderr.decode()
     assert swapping.undo(other.data_dir) is (renames > 0)
     assert contents_of(other.data_dir) == before

@@ -53,6 +53,12 @@ def connect(settings: Any, endpoint: str, token: str | None = WRITER) -> None:
 
 
 @pytest.fixture(autouse=True)
+def known(settings: Any) -> None:
+    """The hub has an access token."""
+    connect(settings, "http://127.0.0.1:9")
+
+
+@pytest.fixture(autouse=True)
 def queued(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of those that were given to the worker, which does not run here."""
     keys: list[int] = []
@@ -206,6 +212,52 @@ def test_the_page_orders_a_publication(client: Client, pirate: Adapter, queued: 
     assert publication.state == JobState.CANCELLED
     client.post(f"/publish/{publication.pk}/forget/")
     assert not Publication.objects.exists()
+
+
+def test_without_a_token_the_page_says_so_before_anything_is_sent(
+    client: Client, pirate: Adapter, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.discovery.hub.access.get_token", lambda: None)
+    connect(settings, "http://127.0.0.1:9", token=None)
+    page = client.get("/publish/?what=base:pirate").content.decode()
+    assert "There is no access token" in page
+    assert "http://127.0.0.1:9/settings/tokens" in page
+    given = {"what": "base:pirate", "repo_id": "kim/pirate", "existing": "on"}
+    refused = client.post("/publish/", given)
+    assert refused.status_code == 422
+    assert refused.content.decode().count("There is no access token") == 1
+    form = refused.context["form"]
+    assert (form["repo_id"].value(), form["private"].value()) == ("kim/pirate", False)
+    assert not Publication.objects.exists()
+    publication = order(pirate)
+    assert sent(publication) == JobState.FAILED
+    assert "There is no access token" in publication.error
+
+
+def test_one_that_failed_is_tried_again_or_changed(
+    client: Client, pirate: Adapter, queued: list[int]
+) -> None:
+    publication = order(pirate, private=False)
+    Publication.objects.update(state=JobState.FAILED, error="It is there already.")
+    # As it came by a poll: its forms are sent by the browser itself, with a token of their own.
+    part = client.get("/publish/", headers={"HX-Request": "true"}).content.decode()
+    assert "Try again" in part
+    assert part.count("csrfmiddlewaretoken") == part.count("<form") == 2
+    form = client.get(f"/publish/?{publication.order_query}").context["form"]
+    shown = {name: form[name].value() for name in form.fields}
+    assert shown == {
+        "what": "base:pirate",
+        "repo_id": "kim/pirate",
+        "private": False,
+        "existing": False,
+    }
+    client.post(f"/publish/{publication.pk}/repeat/")
+    assert queued == [publication.pk]
+    Publication.objects.update(state=JobState.CANCELLED)
+    assert "Go on" in client.get("/publish/").content.decode()
+    pirate.delete()
+    part = client.get("/publish/").content.decode()
+    assert "Go on" not in part, "there is nothing to send any more"
 
 
 def test_the_api_publishes(client: Client, pirate: Adapter, queued: list[int]) -> None:

@@ -27,7 +27,7 @@ def test_what_was_evicted_from_memory_comes_back_from_disk(open_cache):
     cache = open_cache(max_entries=1)
     one = (1, *range(20))
     remember(cache, one)
-    cache._tiers.disk.flush(10)
+    cache._tiers.disk.flush(60)
     cache.settle()
     remember(cache, (2, *range(20)))
     hit = cache.lookup("n", (*one, 99))
@@ -39,7 +39,7 @@ def test_what_was_evicted_from_memory_comes_back_from_disk(open_cache):
 def test_what_is_evicted_before_it_is_written_is_not_lost(open_cache):
     cache = open_cache(max_entries=1)
     go_on = threading.Event()
-    cache._tiers.disk._jobs.put(lambda: go_on.wait(10))
+    cache._tiers.disk._jobs.put(lambda: go_on.wait(60))
     prompts = [(n, *SYSTEM) for n in range(4)]
     for prompt in prompts:
         remember(cache, prompt)
@@ -110,7 +110,7 @@ def test_damage_is_logged_and_counted(open_cache, tmp_path, caplog, fault, suffi
 def test_a_folder_that_vanishes_under_the_cache_is_made_anew(open_cache, tmp_path):
     cache = open_cache()
     remember(cache, SYSTEM)
-    cache._tiers.disk.flush(10)
+    cache._tiers.disk.flush(60)
     shutil.rmtree(tmp_path / "cache")
     remember(cache, (1, *SYSTEM))
     cache.close()
@@ -121,12 +121,12 @@ def test_a_disk_slower_than_the_engine_costs_the_copy_and_no_memory(open_cache, 
     cache = open_cache()
     monkeypatch.setattr(disk, "_MAX_PENDING_BYTES", 100)
     started, go_on = threading.Event(), threading.Event()
-    cache._tiers.disk._jobs.put(lambda: started.set() or go_on.wait(10))
-    started.wait(10)
+    cache._tiers.disk._jobs.put(lambda: started.set() or go_on.wait(60))
+    started.wait(60)
     for n in range(5):
         remember(cache, (n, *SYSTEM))
     go_on.set()
-    cache._tiers.disk.flush(10)
+    cache._tiers.disk.flush(60)
     stats = cache.stats()
     assert stats.memory_entries == 5
     assert stats.disk_errors == 4
@@ -193,7 +193,7 @@ def test_the_disk_budget_holds_and_what_stands_on_lost_records_is_shortened(open
     cache = open_cache(max_disk_bytes=100_000)
     for n in range(30):
         remember(cache, (n, *range(60)))
-        cache._tiers.disk.flush(10)
+        cache._tiers.disk.flush(60)
         cache.settle()
         assert cache.stats().disk_bytes <= 100_000
 
@@ -201,7 +201,7 @@ def test_the_disk_budget_holds_and_what_stands_on_lost_records_is_shortened(open
 def test_a_disk_that_fails_costs_nothing_but_the_copy(open_cache, tmp_path):
     cache = open_cache(min_free_disk_bytes=1 << 62)
     remember(cache, SYSTEM)
-    cache._tiers.disk.flush(10)
+    cache._tiers.disk.flush(60)
     assert cache.stats().disk_errors > 0
     assert cache.lookup("n", (*SYSTEM, 1)).tokens == len(SYSTEM)
 

@@ -44,9 +44,9 @@ class CacheMachine(RuleBasedStateMachine):
 
     def settle(self):
         """Wait for the writer, so that every run of the machine sees the same disk."""
-        self.cache._tiers.disk.flush(10)
+        self.cache._tiers.disk.flush(60)
         self.cache.settle()
-        self.cache._tiers.disk.flush(10)
+        self.cache._tiers.disk.flush(60)
 
     def open(self):
         return PromptCache(

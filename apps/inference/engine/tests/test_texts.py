@@ -12,7 +12,7 @@ from apps.inference.engine import protocol
 from apps.inference.engine.sequence import Call
 from apps.inference.engine.texts import TextService
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Asker:

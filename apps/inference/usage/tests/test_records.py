@@ -16,12 +16,13 @@ from apps.inference.keys import secret
 from apps.inference.keys.services import Limits
 from apps.inference.keys.tests.conftest import CHAT, KeyHolder
 from apps.inference.tests.conftest import Caller, Hub
+from apps.inference.tests.sockets import post
 from apps.inference.usage.models import RequestRecord
-from apps.inference.usage.retention import BATCH, delete_old_records
+from apps.inference.usage.tasks import forget_old_requests
 from apps.inference.usage.tests.conftest import make_record
 from apps.models.models import Adapter, LocalModel
 from tests.engine_scripts import Gate, failure, reply
-from tests.fake_engine import FakeEngine
+from tests.fake_engine import PATIENCE, FakeEngine
 from tests.hub_process import until
 
 
@@ -139,48 +140,33 @@ def test_a_client_that_leaves_is_recorded_as_such_and_gives_its_place_back(
     holder = KeyHolder(call, limits=Limits(concurrency=1))
     url, headers = f"{hub.url}/v1/chat/completions", {"x-api-key": holder.text}
     with (
-        httpx.Client() as client,
+        httpx.Client(timeout=PATIENCE) as client,
         client.stream("POST", url, json=CHAT | {"stream": True}, headers=headers) as response,
     ):
         assert "A" in next(line for line in response.iter_lines() if '"A"' in line)
     fake_engine.wait_for_call(Generate).wait_closed_early()
-    record = until(lambda: RequestRecord.objects.first(), seconds=10)
+    record = until(lambda: RequestRecord.objects.first())
     assert record.client_left
     assert record.streamed
     assert record.completion_tokens == 1
-    answer = httpx.post(url, json=CHAT, headers=headers)
+    answer = httpx.post(url, json=CHAT, headers=headers, timeout=PATIENCE)
     assert answer.status_code == 200
-    until(lambda: RequestRecord.objects.count() == 2, seconds=10)
+    until(lambda: RequestRecord.objects.count() == 2)
 
 
 def test_a_client_that_leaves_before_the_first_byte_has_status_499(
     hub: Hub, tiny: LocalModel, fake_engine: FakeEngine
 ) -> None:
     fake_engine.once(Generate, Gate())
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{hub.url}/v1/chat/completions", json=CHAT, timeout=0.5)
-    record = until(lambda: RequestRecord.objects.first(), seconds=10)
+    with post(hub, "/v1/chat/completions", CHAT):
+        fake_engine.wait_for_call(Generate)
+    record = until(lambda: RequestRecord.objects.first())
     assert (record.status, record.client_left) == (499, True)
 
 
-class TestRetention:
-    def test_what_is_too_old_goes_and_the_rest_stays(self, db: None) -> None:
-        kept = make_record(created_at=timezone.now() - timedelta(days=29))
-        make_record(created_at=timezone.now() - timedelta(days=31))
-        assert delete_old_records(days=30) == 1
-        assert RequestRecord.objects.get() == kept
-
-    def test_it_goes_in_batches(self, db: None) -> None:
-        old = timezone.now() - timedelta(days=31)
-        rows = [
-            RequestRecord(created_at=old, endpoint="x", status=200, duration=0)
-            for _ in range(BATCH + 1)
-        ]
-        RequestRecord.objects.bulk_create(rows)
-        assert delete_old_records(days=30) == BATCH + 1
-        assert not RequestRecord.objects.exists()
-
-    def test_zero_days_keep_everything(self, db: None) -> None:
-        make_record(created_at=timezone.now() - timedelta(days=9999))
-        assert delete_old_records(days=0) == 0
-        assert RequestRecord.objects.exists()
+def test_what_is_too_old_goes_and_the_rest_stays(db: None, settings: Any) -> None:
+    settings.HUB = settings.HUB.model_copy(update={"usage_days": 30})
+    kept = make_record(created_at=timezone.now() - timedelta(days=29))
+    make_record(created_at=timezone.now() - timedelta(days=31))
+    forget_old_requests.call_local()
+    assert RequestRecord.objects.get() == kept

@@ -132,7 +132,7 @@ class TestJobs:
     def test_shows_how_far_an_import_is_and_follows_it(self, client: Client) -> None:
         make_job(doing="converting weights", fraction=0.4)
 
-        page = text_of(client.get(reverse("models:import_jobs")))
+        page = text_of(client.get(reverse("models:import_jobs"), headers=HTMX))
 
         assert "Converting weights" in page
         assert 'value="40"' in page
@@ -141,7 +141,7 @@ class TestJobs:
     def test_stops_following_once_all_are_over(self, client: Client) -> None:
         make_job("failed", error="It is `damaged`.")
 
-        page = text_of(client.get(reverse("models:import_jobs")))
+        page = text_of(client.get(reverse("models:import_jobs"), headers=HTMX))
 
         assert "It is <code>damaged</code>." in page
         assert "every 2s" not in page

@@ -43,7 +43,7 @@ def test_a_fast_blas_really_computes_the_float32_products() -> None:
         a, b = mx.random.normal((768, 768)), mx.random.normal((768, 768))
         mx.eval(a, b, a @ b)
         best = 1e9
-        for _ in range(5):
+        for _ in range(20):
             start = time.perf_counter()
             mx.eval(a @ b)
             best = min(best, time.perf_counter() - start)

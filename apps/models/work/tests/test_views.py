@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from pytest_django.fixtures import Settings
 
 from apps.jobs.models import JobState, Wish
 from apps.models.models import Adapter, LocalModel
@@ -33,7 +35,7 @@ class TestOrders:
         self, client: Client, tiny: LocalModel
     ) -> None:
         url = reverse("models:convert", args=["tiny"])
-        assert 'value="Tiny 4-bit"' in client.get(url).content.decode()
+        assert "such as Tiny 4-bit." in client.get(url).content.decode()
 
         response = client.post(
             url, {"packing": "mixed_3_6", "group_size": "32", "name": "Tiny Mixed", "dtype": ""}
@@ -45,6 +47,23 @@ class TestOrders:
         assert ordered.plan["quantization"]["mixed"] == "mixed_3_6"
         assert ordered.plan["measure"] is False
         assert "mixed 3/6-bit, groups of 32" in client.get(page_of(ordered)).content.decode()
+
+    @pytest.mark.parametrize(
+        ("packing", "name", "slug"),
+        [
+            ("8", "Tiny 8-bit", "tiny-8-bit"),
+            ("mixed_3_6", "Tiny mixed 3/6-bit", "tiny-mixed-3-6-bit"),
+        ],
+    )
+    def test_a_conversion_without_a_name_is_called_by_its_quantisation(
+        self, client: Client, tiny: LocalModel, packing: str, name: str, slug: str
+    ) -> None:
+        given = {"packing": packing, "group_size": "", "name": " ", "dtype": ""}
+
+        client.post(reverse("models:convert", args=["tiny"]), given)
+
+        plan = ModelJob.objects.get().plan
+        assert (plan["name"], plan["slug"]) == (name, slug)
 
     @pytest.mark.parametrize(
         ("fields", "message"),
@@ -75,7 +94,10 @@ class TestOrders:
         page = client.get(reverse("models:fuse", args=["tiny"]), {"adapter": two.pk})
 
         assert f'<option value="{two.pk}" selected>' in page.content.decode()
-        assert 'value="Tiny Two"' in page.content.decode()
+        assert "such as Tiny Two." in page.content.decode()
+
+        client.post(reverse("models:fuse", args=["tiny"]), {"adapter": two.pk, "name": ""})
+        assert ModelJob.objects.get().plan["name"] == "Tiny Two"
 
     def test_another_models_adapter_can_not_be_fused(
         self, client: Client, tiny: LocalModel
@@ -102,6 +124,29 @@ class TestOrders:
         client.post(reverse("models:verify", args=["tiny"]))
 
         assert list(ModelJob.objects.values_list("kind", flat=True)) == ["verify", "export"]
+
+    def test_where_an_export_lies_already_another_name_helps(
+        self, client: Client, tiny: LocalModel, settings: Settings, tmp_path: Path
+    ) -> None:
+        settings.HUB = settings.HUB.model_copy(update={"home": tmp_path})
+        exports = Path(settings.HUB.exports_dir)
+        exports.mkdir()
+        (exports / "tiny.gguf").touch()
+        url = reverse("models:export", args=["tiny"])
+
+        refused = client.post(url, {"format": "gguf", "name": ""})
+        client.post(url, {"format": "gguf", "name": "second.gguf"})
+
+        assert refused.status_code == 422
+        assert "exists already" in refused.content.decode()
+        assert ModelJob.objects.get().plan["destination"] == str(exports / "second.gguf")
+
+    @pytest.mark.parametrize("name", ["../up", "/etc/x", ".hidden"])
+    def test_an_export_stays_in_its_folder(
+        self, client: Client, tiny: LocalModel, name: str
+    ) -> None:
+        url = reverse("models:export", args=["tiny"])
+        assert client.post(url, {"format": "gguf", "name": name}).status_code == 422
 
     @pytest.mark.parametrize("what", ["convert", "fuse", "export", "verify"])
     def test_an_unknown_model_is_not_found(self, client: Client, what: str) -> None:

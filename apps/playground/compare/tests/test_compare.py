@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from apps.playground.compare import services
 from apps.playground.compare.models import Column, Comparison
 from apps.playground.models import Conversation, Message
 from apps.playground.tests.conftest import engine, finished
-from tests.engine_scripts import Hang, reply
+from tests.engine_scripts import Hang, HangUp, reply
 from tests.fake_engine import FakeEngine
 from tests.registry import make_model
 
@@ -40,6 +41,11 @@ def form(*names: str, content: str = "Ahoy?", **fields: str) -> dict[str, str]:
         for name, value in (SETTINGS | {"name": model}).items()
     }
     return columns | {"content": content, "system_prompt": "Be brief."} | fields
+
+
+def chosen(page: str) -> list[str]:
+    """The models of a page's columns."""
+    return re.findall(r'<option value="([^"]+)" selected', page)
 
 
 @pytest.fixture
@@ -105,15 +111,92 @@ def test_a_vote_makes_a_preference_pair_and_the_chat_goes_on_from_it(
 def test_the_address_names_the_columns(client: Client, pirate: Adapter) -> None:
     page = client.get("/compare/?models=tiny,tiny:pirate,tiny,gone").content.decode()
     assert page.count('class="compare__column"') == 3
-    named = client.get("/compare/?models=tiny&models=tiny:pirate")
-    assert named["Location"] == "/compare/?models=tiny,tiny:pirate"
-    alone = client.get("/compare/").content.decode()
-    assert alone.count('class="compare__column"') == 2
+    unnamed = client.get("/compare/").content.decode()
+    assert chosen(unnamed) == ["tiny", "tiny:pirate"]
+    assert "This hub has one model" not in unnamed
+
+
+def test_with_one_model_the_page_says_what_there_is_to_compare(
+    client: Client, tiny: LocalModel
+) -> None:
+    page = client.get("/compare/").content.decode()
+    assert chosen(page) == ["tiny", "tiny"]
+    assert "This hub has one model" in page
+
+
+def test_a_column_more_or_fewer_keeps_what_is_typed(client: Client, pirate: Adapter) -> None:
+    make_model("other")
+    typed = form("tiny:pirate", "tiny", content="Whither?", **{"c0-temperature": "1.7"})
+    page = client.post("/compare/", typed | {"columns": "more"}).content.decode()
+    assert chosen(page) == ["tiny:pirate", "tiny", "other"]
+    for kept in ('value="1.7"', "Whither?</textarea>", "Be brief.</textarea>"):
+        assert kept in page
+    three = form("tiny:pirate", "tiny", "other", content="")
+    page = client.post("/compare/", three | {"columns": "fewer"}).content.decode()
+    assert chosen(page) == ["tiny:pirate", "tiny"]
+    assert "Write a message first." not in page
 
 
 def test_without_a_model_the_page_says_where_to_get_one(client: Client, db: None) -> None:
     assert "There is no model to compare yet" in client.get("/compare/").content.decode()
     assert client.post(reverse("compare:start"), form("tiny")).status_code == 422
+
+
+def test_a_model_that_is_gone_is_not_left_out_in_silence(client: Client, tiny: LocalModel) -> None:
+    answer = client.post(reverse("compare:start"), form("tiny", "gone"))
+    assert answer.status_code == 422
+    assert "is not on this hub any more, so nothing was asked" in answer.content.decode()
+    assert not Comparison.objects.exists()
+
+
+@pytest.mark.parametrize("said", [(), ("Aho",)])
+def test_a_column_that_fell_short_is_asked_again_alone(
+    client: Client, pirate: Adapter, engine: FakeEngine, said: tuple[str, ...]
+) -> None:
+    engine.once(Generate, *reply("Hello."))
+    engine.once(Generate, *reply(*said, HangUp()))
+    client.post(reverse("compare:start"), form("tiny", "tiny:pirate"))
+    one = Comparison.objects.get()
+    for message in answers_of(one):
+        finished(message)
+    (short,) = (message for message in answers_of(one) if message.fell_short)
+    retry = reverse("compare:retry", args=[short.pk])
+    assert client.get(one.get_absolute_url()).content.decode().count(f'action="{retry}"') == 1
+    engine.once(Generate, *reply("Ahoy!"))
+
+    shown = client.post(retry, headers=HTMX).content.decode()
+
+    assert shown.count("<article") == 3, "a question and an answer for each column"
+    again = Message.objects.get(column_answer__column=short.column_answer.column)
+    assert finished(again).content == "Ahoy!"
+    assert again.model_name == short.model_name
+    assert Message.objects.filter(pk=short.pk).exists() == bool(said), "what was said is kept"
+    assert client.post(retry).status_code == 404
+
+
+def test_a_column_whose_model_is_gone_is_asked_again_with_the_one_chosen_then(
+    client: Client, comparison: Comparison
+) -> None:
+    make_model("other")
+    first, _ = answers_of(comparison)
+    Message.objects.filter(pk=first.pk).update(state=Message.State.FAILED, content="")
+    Column.objects.filter(position=0).update(model=None)
+    retry = reverse("compare:retry", args=[first.pk])
+    assert "Choose another one" in client.post(retry, headers=HTMX).content.decode()
+    wrong = form("other", "tiny", **{"c0-top_p": "7"})
+    assert client.post(retry, wrong, headers=HTMX).status_code == 422
+    assert client.post(retry, form("other", "tiny"), headers=HTMX).status_code == 200
+    assert finished(answers_of(comparison)[0]).model_name == "Other"
+
+
+def test_the_next_question_goes_on_from_a_column_that_answered(
+    client: Client, comparison: Comparison
+) -> None:
+    first, second = answers_of(comparison)
+    Message.objects.filter(pk=first.pk).update(state=Message.State.FAILED, content="")
+    client.post(reverse("compare:send", args=[comparison.pk]), form("tiny", "tiny:pirate"))
+    for message in answers_of(comparison):
+        assert finished(message).parent.parent == second
 
 
 def test_a_running_comparison_is_shown_after_a_reload_and_can_be_stopped(

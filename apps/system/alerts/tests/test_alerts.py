@@ -18,6 +18,7 @@ from django.test import Client
 
 from apps.audit.models import AuditEntry
 from apps.discovery.downloads.models import Download
+from apps.inference.benchmarks.tests.runs import make_run
 from apps.inference.usage.models import RequestRecord
 from apps.jobs.models import JobState
 from apps.system.alerts import conditions, delivering
@@ -29,6 +30,7 @@ from tests.fake_engine import FakeEngine
 
 pytestmark = pytest.mark.django_db
 PAGE = "/system/alerts/"
+HTMX = {"HX-Request": "true"}
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 AT = NOW.timestamp()
 GIB = 1024**3
@@ -228,14 +230,18 @@ class TestDelivering:
         reconcile("disk", [Matter("Full.", "Clear it.")], now=AT)
         waits = []
         for _ in range(MOST_ATTEMPTS):
-            Delivery.objects.update(next_try_at=datetime.now(UTC))
+            begun = datetime.now(UTC)
+            Delivery.objects.update(next_try_at=begun)
             assert deliver_due() == 1
+            over = datetime.now(UTC)
             assert deliver_due() == 0  # not before its time
-            waits.append((Delivery.objects.get().next_try_at - datetime.now(UTC)).total_seconds())
+            due = Delivery.objects.get().next_try_at
+            waits.append((due - over, due - begun))
         delivery = Delivery.objects.get()
         assert delivery.state == State.GIVEN_UP
         assert "500" in delivery.error
-        assert [round(wait) for wait in waits[:3]] == [15, 30, 60]
+        for seconds, (shortest, longest) in zip((15, 30, 60), waits, strict=False):
+            assert shortest <= timedelta(seconds=seconds) <= longest
 
     def test_two_processes_tell_it_once(self, webhook: Webhook) -> None:
         reconcile("disk", [Matter("Full.", "Clear it.")], now=AT)
@@ -270,7 +276,17 @@ class TestPage:
         assert "Nearly &lt;b&gt;full&lt;/b&gt;." in page
         assert "It failed." in page
         assert all(kind.label in page for kind in KINDS)
-        assert "1 alert<" in client.get("/system/status/").content.decode()
+        assert "1 alert<" in client.get("/system/status/", headers=HTMX).content.decode()
+
+    def test_leads_to_the_job_that_failed(self, client: Client, fake_engine: FakeEngine) -> None:
+        run = make_run("failed")
+        reconcile(
+            "jobs", [Matter("It failed.", "Look.", f"inference.benchmarkrun:{run.pk}")], now=AT
+        )
+        address = f'href="/benchmarks/{run.pk}/"'
+        assert address in client.get(PAGE).content.decode()
+        run.delete()
+        assert address not in client.get(PAGE).content.decode()
 
     def test_changes_a_rule(self, client: Client) -> None:
         client.post(f"{PAGE}rules/disk/", {"enabled": "on", "threshold": "12.5"})
@@ -320,7 +336,7 @@ class TestPage:
         assert json.loads(receiver.told[0][1])["event"] == "test"
         receiver.status = 404
         page = client.post(f"{PAGE}webhooks/{webhook.pk}/test/", follow=True).content.decode()
-        assert "The test did not arrive. 127.0.0.1 answered 404." in page
+        assert page.count("The test did not arrive. 127.0.0.1 answered 404.") == 1
         assert deliver_due() == 0
 
     def test_removes_a_webhook(self, client: Client, webhook: Webhook) -> None:

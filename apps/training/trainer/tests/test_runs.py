@@ -60,6 +60,12 @@ class TestARun:
         assert not of_kind(events, "evaluated")
         assert events[-1].reason == "finished"
 
+    def test_answers_its_prompts_without_validation_rows(self, model, tmp_path):
+        run = make_run(tmp_path / "run", model, valid=[], prompts=["Number 3?"], prompt_tokens=4)
+        told = train(run)
+        assert [event.step for event in of_kind(told, "sampled")] == [0, 4, 8, 12]
+        assert not of_kind(told, "evaluated")
+
     def test_trains_on_a_single_row(self, model, tmp_path):
         assert train(make_run(tmp_path / "run", model, train=rows(1)))[-1].reason == "finished"
 

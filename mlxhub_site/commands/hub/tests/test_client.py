@@ -118,3 +118,36 @@ def test_a_name_can_not_lead_elsewhere(name: str) -> None:
     with pytest.raises(BadUsage):
         segment(name)
     assert segment("a/b?c#d") == "a%2Fb%3Fc%23d"
+
+
+@pytest.mark.parametrize("body", [{"heat": float("nan")}, {"name": "\udcff"}])
+def test_what_json_can_not_say_is_wrong_use(body: dict[str, object]) -> None:
+    with client(refusing(500)) as hub, pytest.raises(BadUsage):
+        hub.post("/api/x", body)
+
+
+def test_a_refusal_names_commands_and_no_routes() -> None:
+    answer = refusing(404, "There is no job 9. GET /api/training/jobs lists them.")
+    with client(answer) as hub, pytest.raises(NotFound, match="`mlx-hub jobs` lists them"):
+        hub.get("/api/training/jobs/9")
+
+
+def test_a_hub_that_is_watched_may_be_away_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = iter(range(3))
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if next(tries) < 2:
+            raise httpx2.ConnectError("refused")
+        return httpx2.Response(200, json={"state": "done"})
+
+    monkeypatch.setattr("mlxhub_site.commands.hub.client.RETRY_SECONDS", 0.0)
+    with HubClient(httpx2.MockTransport(handler), is_remote=True) as hub:
+        assert hub.look("/api/x") == {"state": "done"}
+
+
+def test_this_machines_own_hub_is_not_waited_for() -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("refused")
+
+    with client(handler) as hub, pytest.raises(Unreachable):
+        hub.look("/api/x")

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from mlxhub_site.commands.hub.inprocess import InProcess
+from tests.fake_engine import PATIENCE
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def test_one_that_does_not_listen_is_cancelled(monkeypatch: pytest.MonkeyPatch) 
 
     with client(deaf) as hub, hub.stream("GET", "/"):
         pass
-    assert cancelled.wait(10)
+    assert cancelled.wait(PATIENCE)
 
 
 def test_what_the_application_raises_is_raised_here() -> None:

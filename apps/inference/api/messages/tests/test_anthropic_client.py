@@ -189,6 +189,6 @@ def test_a_timeout_ends_the_work(client: anthropic.Anthropic, fake_engine: FakeE
     fake_engine.once(Generate, *reply("Par", Gate()))
 
     with pytest.raises(anthropic.APITimeoutError):
-        client.messages.create(**ASKED, timeout=0.3)
+        client.messages.create(**ASKED, timeout=1.0)
 
     fake_engine.wait_for_call(Generate).wait_closed_early()

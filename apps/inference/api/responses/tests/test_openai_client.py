@@ -226,6 +226,6 @@ def test_a_timeout_ends_the_work(client: openai.OpenAI, fake_engine: FakeEngine)
     fake_engine.once(Generate, *reply("Par", Gate()))
 
     with pytest.raises(openai.APITimeoutError):
-        client.responses.create(model="tiny", input="Hi", timeout=0.3)
+        client.responses.create(model="tiny", input="Hi", timeout=1.0)
 
     fake_engine.wait_for_call(Generate).wait_closed_early()
