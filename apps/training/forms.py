@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from pydantic import ValidationError
 
-from apps.datasets.models import Dataset
 from apps.models.models import Adapter, LocalModel
+from apps.training.data_input import DataInput, trainable
 from apps.training.errors import BadOrder, BadStart
-from apps.training.models import TrainingJob
-from apps.training.orders import completed, settings_of
-from apps.training.sources import Source, name_of, source_named
-from apps.training.starts import adapter_named
+from apps.training.form_settings import NESTED, nested
+from apps.training.orders import completed
+from apps.training.sources import Source, source_named
 from apps.training.trainer.config import TrainingConfig
 
 OPTIMIZERS = ("adam", "adamw", "muon", "sgd", "adafactor")
-NESTED = "__"
-"""Between the names of a group and its field: ``lora__rank``."""
-
-_YES_OR_NO = ("gradient_checkpointing", "test")
-"""What is a choice of its own while neither is chosen."""
 
 _CHOSEN = "automatic"
 """What a number field shows while it is empty."""
@@ -43,15 +36,7 @@ class OrderForm(forms.Form):
     """Numbers are taken as they are written: TrainingConfig checks them, and says what is wrong."""
 
     model = forms.ChoiceField(label="Model")
-    folder = forms.CharField(
-        label="Data",
-        max_length=1000,
-        help_text="A dataset, as words or words@3, or a folder on the hub's machine with "
-        "train.jsonl and, for validation, valid.jsonl.",
-        widget=forms.TextInput(
-            attrs={"autocomplete": "off", "spellcheck": "false", "list": "datasets"}
-        ),
-    )
+    folder = forms.CharField(label="Data", max_length=1000, widget=DataInput())
     name = forms.CharField(
         label="Name",
         max_length=120,
@@ -71,15 +56,20 @@ class OrderForm(forms.Form):
     )
     method = forms.ChoiceField(
         label="Method",
-        choices=(("lora", "LoRA"), ("dora", "DoRA"), ("full", "All weights")),
-        initial="lora",
+        choices=(
+            ("", "LoRA, or as it starts from"),
+            ("lora", "LoRA"),
+            ("dora", "DoRA"),
+            ("full", "All weights"),
+        ),
         required=False,
         help_text="LoRA and DoRA make a small adapter, all weights a model of its own.",
     )
     resume_adapter_file = forms.ChoiceField(
         label="Start from",
         required=False,
-        help_text="An adapter of the same model, method, rank and layers that is trained on.",
+        help_text="An adapter of the same model. Method, rank, scale and layers are then the "
+        "adapter's where nothing else is set.",
     )
     iters = _number("Steps", "Batches to compute.")
     batch_size = _number("Batch size", "Rows of a step.")
@@ -88,8 +78,8 @@ class OrderForm(forms.Form):
     num_layers = _number("Layers", "From the last; -1: all.")
     mask_prompt = _switch("Learn the answers alone", "Prompts are seen and not learnt.")
 
-    lora__rank = _number("Rank", empty="8")
-    lora__scale = _number("Scale", "Alpha divided by rank.", empty="20")
+    lora__rank = _number("Rank", "8 where it starts from none.")
+    lora__scale = _number("Scale", "Alpha divided by rank; 20 where it starts from none.")
     lora__dropout = _number("Dropout", empty="0")
     lora__keys = forms.CharField(
         label="Layer keys",
@@ -148,7 +138,11 @@ class OrderForm(forms.Form):
     keep_checkpoints = _number("Checkpoints kept", empty="2")
     seed = _number("Seed", empty="0")
 
-    beta = _number("Beta", "For DPO: how closely it keeps to what it was.", empty="0.1")
+    beta = _number(
+        "Beta",
+        "DPO: how closely it keeps to what it was. ORPO: how much the preference counts.",
+        empty="0.1",
+    )
     preference_loss = forms.ChoiceField(
         label="Loss of DPO",
         choices=(("sigmoid", "sigmoid"), ("hinge", "hinge"), ("ipo", "IPO")),
@@ -164,8 +158,8 @@ class OrderForm(forms.Form):
     )
 
     simple = (
-        "objective", "method", "resume_adapter_file", "iters", "batch_size", "learning_rate",
-        "max_seq_length", "num_layers", "mask_prompt",
+        "objective", "beta", "preference_loss", "method", "resume_adapter_file", "iters",
+        "batch_size", "learning_rate", "max_seq_length", "num_layers", "mask_prompt",
     )  # fmt: skip
     advanced = (
         ("Adapter", ("lora__rank", "lora__scale", "lora__dropout", "lora__keys")),
@@ -176,7 +170,6 @@ class OrderForm(forms.Form):
                 "schedule__final", "max_grad_norm", "accumulation",
             ),
         ),
-        ("Preferences", ("beta", "preference_loss")),
         (
             "Watching",
             (
@@ -200,15 +193,14 @@ class OrderForm(forms.Form):
         assert isinstance(start, forms.ChoiceField)
         names = map(str, Adapter.objects.select_related("base").order_by("base__slug", "slug"))
         start.choices = [("", "no adapter"), *((name, name) for name in names)]
+        data = self.fields["folder"].widget
+        assert isinstance(data, DataInput)
+        data.datasets = trainable()
+        self.has_datasets = bool(data.datasets)
         self.whole: TrainingConfig | None = None
         """The checked configuration, with what was chosen, of a valid form."""
         self.source: Source | None = None
         """What the data's name stands for, of a valid form."""
-
-    @property
-    def datasets(self) -> list[str]:
-        """Names that the data may have."""
-        return list(Dataset.objects.exclude(head=None).values_list("slug", flat=True))
 
     @property
     def simple_fields(self) -> list[forms.BoundField]:
@@ -261,67 +253,3 @@ def _field_of(error: BadOrder) -> str | None:
     if isinstance(error, BadStart):
         return "resume_adapter_file"
     return "folder" if "jsonl" in str(error) else None
-
-
-def nested(cleaned: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a form's fields hold; empty ones are left out. Raises BadOrder."""
-    settings: dict[str, Any] = {}
-    for name, value in cleaned.items():
-        if value in ("", None, False) or name in ("model", "folder", "name", "config"):
-            continue
-        group, inside, field = name.partition(NESTED)
-        home = settings.setdefault(group, {}) if inside else settings
-        home[field if inside else name] = _understood(name, value)
-    return settings
-
-
-def flat(settings: Mapping[str, Any], *, with_empty: bool = False) -> dict[str, Any]:
-    """The form's fields that settings fill, as they are written there. Raises BadOrder.
-
-    ``with_empty``: also those that are to be empty.
-    """
-    fields: dict[str, Any] = {}
-    for name, value in settings.items():
-        if name in ("lora", "schedule") and isinstance(value, Mapping):
-            inside = {f"{name}{NESTED}{key}": each for key, each in value.items()}
-            fields |= {key: _written(key, each) for key, each in inside.items()}
-        else:
-            fields[name] = _written(name, value)
-    if with_empty:
-        return {name: "" if value is None else value for name, value in fields.items()}
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def initial_of(job: TrainingJob) -> dict[str, Any]:
-    """What a form shows that is to order the same again."""
-    base = {"model": job.base.slug} if job.base else {}
-    settings = job.settings
-    if job.start_adapter is None:
-        settings = {**settings, "resume_adapter_file": None}
-    return flat(settings) | base | {"folder": name_of(job.dataset) if job.dataset else job.data}
-
-
-def _understood(name: str, value: Any) -> Any:
-    if name == "prompts":
-        return [line.strip() for line in value.splitlines() if line.strip()]
-    if name == "lora__keys":
-        return value.replace(",", " ").split()
-    if name == "optimizer_options":
-        return settings_of("{" + value + "}")
-    if name in _YES_OR_NO:
-        return value == "true"
-    return value
-
-
-def _written(name: str, value: Any) -> Any:
-    if name == "prompts":
-        return "\n".join(value)
-    if name == "lora__keys" and value is not None:
-        return ", ".join(value)
-    if name == "optimizer_options":
-        return ", ".join(f"{key}: {each}" for key, each in value.items())
-    if name in _YES_OR_NO:
-        return "true" if value else "false"
-    if name == "resume_adapter_file" and value is not None:
-        return str(adapter_named(value))
-    return value

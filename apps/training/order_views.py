@@ -17,7 +17,8 @@ from apps.models.models import LocalModel
 from apps.rendering.htmx import HtmxHttpRequest
 from apps.training import services
 from apps.training.errors import BadOrder
-from apps.training.forms import OrderForm, flat, initial_of, nested
+from apps.training.form_settings import flat, initial_of, nested
+from apps.training.forms import OrderForm
 from apps.training.models import Sweep, TrainingJob
 from apps.training.orders import settings_of
 from apps.training.place_form import PlaceForm
@@ -26,17 +27,25 @@ from apps.training.shown import duration
 from apps.training.sweep_form import SweepForm
 from apps.training.sweeps import SweepOrder, order_sweep
 from apps.training.timing import newest_timing, order_timing
-from apps.training.trainer.config import TrainingConfig
 from apps.training.trainer.mlx_lm_yaml import write_yaml
 
 _LOOKS = ("import", "safer", "examine", "time")
 """Actions that order nothing yet."""
 
+_IN_ADDRESS = {
+    "model": "model",
+    "folder": "folder",
+    "data": "folder",
+    "name": "name",
+    "start": "resume_adapter_file",
+}
+"""Fields that a link fills in, by what it calls them."""
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @vary_on_headers("HX-Request")
 def new(request: HtmxHttpRequest) -> HttpResponse:
-    """The form; what it begins with is in the address (``?clone=1``, ``?model=``, ``?folder=``).
+    """The form; what it begins with is in the address (``?clone=1``, or any of ``_IN_ADDRESS``).
 
     A POST says by ``action`` what is wanted: to ``order``, to ``examine`` what is asked
     for (for htmx what came of it alone), to ``time`` a step of it, to take the ``safer``
@@ -77,7 +86,7 @@ def unload(request: HtmxHttpRequest) -> HttpResponse:
 
 def _initial(request: HttpRequest) -> dict[str, Any]:
     named = {
-        name: request.GET[name] for name in ("model", "folder", "name") if request.GET.get(name)
+        field: request.GET[name] for name, field in _IN_ADDRESS.items() if request.GET.get(name)
     }
     clone = request.GET.get("clone", "")
     if not (clone.isdecimal() and len(clone) < 18):
@@ -157,19 +166,18 @@ def _examined(form: OrderForm, *, timing: bool = False) -> dict[str, Any]:
 
     ``timing``: whether a step of it is to be timed.
     """
-    if not form.is_valid() or form.whole is None:
-        # Nobody is told off for a name that is not given yet.
+    if list(form.errors) == ["name"]:
+        # It is asked for once the job is ordered.
+        return _examined(_with(form, {"name": "x"}), timing=timing)
+    if form.whole is None:
+        # Nobody is told off for what is not given yet.
         problems = [
             f"{form[name].label}: {error}" if name in form.fields else str(error)
             for name, errors in form.errors.items()
             for error in errors
-            if name != "name" and form.data.get(name, "x")
+            if name not in form.fields or form[name].data
         ]
-        if list(form.errors) != ["name"]:
-            return {"problems": problems, "asked": True}
-        form.whole = _whole_without_name(form)
-    if form.whole is None:
-        return {"asked": True}
+        return {"problems": problems, "asked": True}
     try:
         found = examine(form.base, form.whole)
         if timing and not found.refusals:
@@ -180,17 +188,13 @@ def _examined(form: OrderForm, *, timing: bool = False) -> dict[str, Any]:
     yaml = write_yaml(form.whole)
     return {
         "preflight": found,
+        "version": form.source.version if form.source else None,
         "time": time,
         "yaml": yaml,
         "safer": found.safer,
         "asked": True,
         "timing": newest_timing(form.base, form.whole),
     }
-
-
-def _whole_without_name(form: OrderForm) -> TrainingConfig | None:
-    named = _with(form, {"name": "x"})
-    return named.whole if named.is_valid() else None
 
 
 def _form(request: HttpRequest, form: OrderForm, **context: Any) -> HttpResponse:

@@ -35,13 +35,14 @@ class Row:
 
     @property
     def cells(self) -> list[tuple[str, bool]]:
-        """Each value, and whether it is the best."""
-        return [(value, place == self.best) for place, value in enumerate(self.values)]
+        """Each value, and whether it is the best, as far as it is shown."""
+        best = None if self.best is None else self.values[self.best]
+        return [(value, value == best) for value in self.values]
 
 
 def differing_settings(jobs: Sequence[TrainingJob]) -> list[Row]:
     """The settings that are not the same in all runs, in the order of their names."""
-    settings = [{**_origin(job), **dict(_flat(job.settings))} for job in jobs]
+    settings = [dict(_flat(job.settings)) | _origin(job) for job in jobs]
     names = dict.fromkeys(name for each in settings for name in each)
     rows = (Row(name, [_shown(each.get(name)) for each in settings]) for name in names)
     return [row for row in rows if len(set(row.values)) > 1]
@@ -106,7 +107,14 @@ def _measured(
 
 def _origin(job: TrainingJob) -> dict[str, Any]:
     data = name_of(job.dataset) if job.dataset else job.data
-    return {"base": job.base_name, "data": data}
+    # A path tells people nothing; the name is what they chose.
+    started = str(job.start_adapter or "an adapter that is deleted")
+    goes_on = job.settings.get("resume_adapter_file")
+    return {
+        "base": job.base_name,
+        "data": data,
+        "resume_adapter_file": started if goes_on else None,
+    }
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.inference.heartbeat import INTERVAL, QueueUnreachable, last_beat_age
 from apps.jobs import control, line
 from apps.jobs.models import HeavyJob
-from apps.rendering.htmx import HtmxHttpRequest
+from apps.rendering.htmx import HtmxHttpRequest, part_of
 from apps.training import deaths
 
 SILENT_SECONDS = 4 * INTERVAL
@@ -31,6 +31,7 @@ def line_context() -> dict[str, Any]:
 
 
 @require_safe
+@part_of("training:home")
 def queue(request: HtmxHttpRequest) -> HttpResponse:
     """The line alone, for htmx."""
     return render(request, "training/queue.html", line_context())

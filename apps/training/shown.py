@@ -59,7 +59,11 @@ def tiles_of(job: TrainingJob) -> list[Tile]:
         Tile("Training loss", _figure(loss), "mean since the last report"),
         _validation_tile(job, valid, best),
         Tile("Speed", _figure(speed, ",.0f"), "trained tokens/s"),
-        Tile("Memory", str(filesizeformat(memory.value)) if memory else NOT_YET, "highest so far"),
+        Tile(
+            "Memory",
+            str(filesizeformat(memory.value)) if memory else NOT_YET,
+            "peak since the last start",
+        ),
     ]
     if job.test:
         tiles.append(_test_tile(job))

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from apps.jobs import line
-from apps.rendering.htmx import HtmxHttpRequest
+from apps.rendering.htmx import HtmxHttpRequest, part_of
 from apps.training import deaths, services
 from apps.training.errors import BadOrder, StillAtWork, TrainingError
 from apps.training.models import Metric, TrainingJob
@@ -75,6 +75,7 @@ def detail(request: HtmxHttpRequest, key: int) -> HttpResponse:
 
 
 @require_safe
+@part_of("training:detail")
 def learnt(request: HttpRequest, key: int) -> HttpResponse:
     """The answers and rows of the newest evaluation."""
     return render(request, "training/job.html#learnt", _learnt(_job(key)))

@@ -42,6 +42,15 @@ function legend(words) {
   return (plot, raw, series, index) => words(index == null ? lastOf(plot.data[series]) : raw);
 }
 
+/** Gives a plot other data; where it is zoomed into, its part of them stays. */
+function refill(plot, data) {
+  const [first, last] = [plot.data[0][0], plot.data[0].at(-1)];
+  const { min, max } = plot.scales.x;
+  const zoomed = first !== last && (min !== first || max !== last);
+  plot.setData(data, !zoomed);
+  if (zoomed) plot.setScale("x", { min, max });
+}
+
 function clock(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);
@@ -85,12 +94,19 @@ class Charts {
   drawOne(place, runs) {
     const kind = inUnit(CHARTS[place.dataset.chart], runs);
     const { series, bands, data } = this.lines(kind, runs);
-    this.plots.get(place)?.destroy();
+    const known = this.plots.get(place);
+    // A plot that only has more to show stays as it is, under the pointer and at the part that is looked at.
+    const { log, byTime } = this.settings;
+    const look = JSON.stringify([series, log, byTime, kind.unit, colour("var(--muted)"), colour("var(--hairline)")]);
+    if (known?.look === look) return refill(known, data);
+    known?.destroy();
     this.plots.delete(place);
     place.hidden = data.length < 2;
     if (place.hidden) return;
     const target = place.querySelector(".curve__plot");
-    this.plots.set(place, new uPlot(this.options(kind, series, bands, target.clientWidth), data, target));
+    const plot = new uPlot(this.options(kind, series, bands, target.clientWidth), data, target);
+    plot.look = look;
+    this.plots.set(place, plot);
   }
 
   /** The chart's series for uPlot: of each curve its mean and, where it is thinned, its spread. */

@@ -111,7 +111,8 @@ class Trainer:
     def _evaluation_due(self) -> bool:
         step = self.progress.step
         due = step % self._config.steps_per_eval == 0 or step == self._config.iters
-        return bool(self._validation) and due and self.progress.evaluated_at != step
+        wanted = bool(self._validation or self._config.prompts)
+        return wanted and due and self.progress.evaluated_at != step
 
     @property
     def _report_due(self) -> bool:
@@ -197,6 +198,15 @@ class Trainer:
         self.progress = self.progress.model_copy(update={"window": Window()})
 
     def _evaluate(self) -> None:
+        """What the validation rows and the chosen prompts say, as far as there are any."""
+        step = self.progress.step
+        if self._validation:
+            self._validate(step)
+        self.progress = self.progress.model_copy(update={"evaluated_at": step})
+        for prompt, text in enumerate(self._samples()):
+            self._log.tell(Sampled(step=step, prompt=prompt, text=text))
+
+    def _validate(self, step: int) -> None:
         started = time.perf_counter()
         found = evaluate(
             self._model,
@@ -205,19 +215,17 @@ class Trainer:
             self._config.max_seq_length,
             self._world,
         )
-        step, progress = self.progress.step, self.progress
+        progress = self.progress
         loss = _finite(found.loss, step)
         best = progress.best_loss is None or loss < progress.best_loss
         if best and self._config.keep_best and self._world.is_first:
             self._results.keep_best(trainable(self._model))
         self.progress = progress.model_copy(
             update={
-                "evaluated_at": step,
                 "best_loss": loss if best else progress.best_loss,
                 "not_better": 0 if best else progress.not_better + 1,
             }
         )
-        texts = self._samples()
         self._log.tell(
             Evaluated(
                 step=step,
@@ -229,8 +237,6 @@ class Trainer:
                 worst_rows=found.worst_rows,
             )
         )
-        for prompt, text in enumerate(texts):
-            self._log.tell(Sampled(step=step, prompt=prompt, text=text))
 
     def _samples(self) -> list[str]:
         if not self._world.is_first:
