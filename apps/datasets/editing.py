@@ -57,14 +57,24 @@ def split_rows(job: DatasetJob, report: Report) -> DatasetVersion:
         groups = _keys(base, field, report)
     if field := plan.get("stratify_by"):
         strata = _keys(base, field, report)
-    shares = Shares(plan["valid"], plan["test"])
-    splits = assign(groups, shares, plan["seed"], strata)
-    how = f" by {plan['group_by']}" if plan.get("group_by") else ""
-    how += f", stratified by {plan['stratify_by']}" if plan.get("stratify_by") else ""
-    change = f"Split {1 - shares.valid - shares.test:.0%}/{shares.valid:.0%}"
-    change += f"/{shares.test:.0%}" if shares.test else ""
+    splits = assign(groups, Shares(plan["valid"], plan["test"]), plan["seed"], strata)
     chosen = index.with_columns(pl.Series("split", splits))
-    return _selected(job, chosen, f"{change}{how}, seed {plan['seed']}", report)
+    return _selected(job, chosen, _split_in_words(plan), report)
+
+
+def _split_in_words(plan: dict[str, Any]) -> str:
+    """As in "Split at random: 90% for training, 10% for validation (seed 0)"."""
+    shares = {
+        "training": 1 - plan["valid"] - plan["test"],
+        "validation": plan["valid"],
+        "test": plan["test"],
+    }
+    parts = [f"{share:.0%} for {name}" for name, share in shares.items() if share]
+    if field := plan.get("group_by"):
+        parts.append(f"rows of one {field} together")
+    if field := plan.get("stratify_by"):
+        parts.append(f"each {field} divided alike")
+    return f"Split at random: {', '.join(parts)} (seed {plan['seed']})"
 
 
 def sample_rows(job: DatasetJob, report: Report) -> DatasetVersion:
@@ -74,9 +84,9 @@ def sample_rows(job: DatasetJob, report: Report) -> DatasetVersion:
     train, others = (index.filter(condition) for condition in (_TRAINED, ~_TRAINED))
     count = min(plan["rows"] or train.height, train.height)
     order = np.random.default_rng(plan["seed"]).permutation(train.height)[:count]
-    change = f"Shuffled, seed {plan['seed']}"
+    change = f"Shuffled (seed {plan['seed']})"
     if count < train.height:
-        change = f"Sample of {count:,} training rows, seed {plan['seed']}"
+        change = f"Sample of {count:,} training rows (seed {plan['seed']})"
     return _selected(job, pl.concat([train[order], others]), change, report)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.datasets import services
 from apps.datasets.authors import author_of
+from apps.datasets.change_forms import address_of, shows_errors
 from apps.datasets.errors import DatasetError
 from apps.datasets.formats.conditions import OPERATORS
 from apps.datasets.formats.errors import FormatError
@@ -29,7 +31,8 @@ from apps.datasets.forms import (
 from apps.datasets.mapping_page import page_of, preview_of, records
 from apps.datasets.models import DatasetJob, DatasetVersion
 from apps.datasets.shown import labels_of, parts_of
-from apps.datasets.views import HtmxHttpRequest, dataset_of, frame, version_of
+from apps.datasets.views import dataset_of, frame, version_of
+from apps.rendering.htmx import HtmxHttpRequest
 
 _Kind = DatasetJob.Kind
 
@@ -44,11 +47,14 @@ def mapping(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     page = page_of(version, request.POST if request.method == "POST" else request.GET)
     preview = preview_of(version, page)
     if request.method == "POST" and preview.mapping is not None:
-        plan = {"mapping": preview.mapping.as_json()}
-        return _ordered(request, version, _Kind.MAP, plan)
+        try:
+            return _ordered(request, version, _Kind.MAP, {"mapping": preview.mapping.as_json()})
+        except (DatasetError, FormatError) as error:
+            preview = replace(preview, problem=str(error))
     context = frame(dataset, version, "map") | {
         "page": page,
         "preview": preview,
+        "refused": preview.problem if request.method == "POST" else "",
         "operators": OPERATORS.items(),
         "records": [_cells(record, page.columns) for record in records(version)],
     }
@@ -64,16 +70,14 @@ def change(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
     if version is None or kind not in _CHANGES:
         raise Http404
     form = _CHANGES[kind](request, version)
-    if form is None:
-        plan: dict[str, Any] = {}
-    elif not form.is_valid():
-        field, errors = next(iter(form.errors.items()))
-        named = "" if field == "__all__" else f"{form.fields[field].label}: "
-        messages.error(request, f"{named}{errors[0]}")
-        return redirect(dataset)
-    else:
-        plan = _plan(form)
-    return _ordered(request, version, kind, plan)
+    if form is None or form.is_valid():
+        try:
+            return _ordered(request, version, kind, _plan(form))
+        except (DatasetError, FormatError) as error:
+            messages.error(request, str(error))
+    elif not shows_errors(kind, form):
+        messages.error(request, _first_error(form))
+    return redirect(address_of(version, kind, request.POST))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -90,7 +94,10 @@ def row(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     )
     if request.method == "POST" and form.is_valid():
         plan = {"changed": {str(number): form.cleaned_data["row"]}}
-        return _ordered(request, version, _Kind.EDIT, plan)
+        try:
+            return _ordered(request, version, _Kind.EDIT, plan)
+        except DatasetError as error:
+            form.add_error("row", str(error))
     context = frame(dataset, version, "rows") | {
         "row": stored,
         "number": number,
@@ -112,7 +119,11 @@ def delete_row(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     version = version_of(dataset, request)
     if version is None or number >= version.rows:
         raise Http404
-    return _ordered(request, version, _Kind.DROP, {"rows": [number]})
+    try:
+        return _ordered(request, version, _Kind.DROP, {"rows": [number]})
+    except DatasetError as error:
+        messages.error(request, str(error))
+        return redirect(dataset)
 
 
 _CHANGES: dict[str, Callable[[HttpRequest, DatasetVersion], Form | None]] = {
@@ -128,8 +139,16 @@ _CHANGES: dict[str, Callable[[HttpRequest, DatasetVersion], Form | None]] = {
 """The form of each change that has an address."""
 
 
-def _plan(form: Form) -> dict[str, Any]:
+def _first_error(form: Form) -> str:
+    field, errors = next(iter(form.errors.items()))
+    named = "" if field == "__all__" else f"{form.fields[field].label}: "
+    return f"{named}{errors[0]}"
+
+
+def _plan(form: Form | None) -> dict[str, Any]:
     match form:
+        case None:
+            return {}
         case SelectionForm() | SplitForm():
             return form.plan()
         case MergeForm():
@@ -144,16 +163,10 @@ def _plan(form: Form) -> dict[str, Any]:
 def _ordered(
     request: HttpRequest, version: DatasetVersion, kind: str, plan: dict[str, Any]
 ) -> HttpResponse:
-    """The page where the job is followed, or told why there is none."""
-    dataset = version.dataset
-    try:
-        job = services.order(version=version, kind=kind, plan=plan, by=author_of(request))
-    except (DatasetError, FormatError) as error:
-        messages.error(request, str(error))
-        return redirect(dataset)
-    if job.kind == _Kind.TOKENS:
-        return redirect("datasets:tokens", dataset.slug)
-    return redirect(dataset)
+    """The page where the job is followed. Raises DatasetError, FormatError."""
+    job = services.order(version=version, kind=kind, plan=plan, by=author_of(request))
+    page = "datasets:tokens" if job.kind == _Kind.TOKENS else "datasets:detail"
+    return redirect(page, version.dataset.slug)
 
 
 def _cells(record: dict[str, Any], columns: list[Any]) -> list[str]:

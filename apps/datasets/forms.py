@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.http import QueryDict
 
 from apps.datasets.change_schemas import MAX_SEED
@@ -26,7 +27,21 @@ PASTED_CHARACTERS = 5_000_000
 MAX_SELECTED = 1_000
 """Rows that one form may name; a table shows 50."""
 
+_TOO_LONG = (
+    f"At most {PASTED_CHARACTERS:,} characters can be pasted, and these are %(show_value)s. Save "
+    "them as a file and upload that."
+)
 _PLAIN = {"autocomplete": "off", "spellcheck": "false"}
+
+F = TypeVar("F", bound=forms.Form)
+
+
+def at_first_error(form: F) -> F:
+    """The form, so that its page opens where the first thing is to be corrected."""
+    wrong = [name for name in form.fields if form.is_bound and name in form.errors]
+    if wrong:
+        form.fields[wrong[0]].widget.attrs["autofocus"] = True
+    return form
 
 
 class ImportForm(forms.Form):
@@ -64,7 +79,8 @@ class PasteForm(forms.Form):
 
     text = forms.CharField(
         label="Rows",
-        max_length=PASTED_CHARACTERS,
+        # No max_length: a browser would cut what is pasted, and say nothing.
+        validators=[MaxLengthValidator(PASTED_CHARACTERS, _TOO_LONG)],
         strip=False,
         widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false"}),
     )
@@ -75,6 +91,7 @@ class PasteForm(forms.Form):
     paste_name = forms.CharField(
         label="Name", max_length=100, initial="Pasted", widget=forms.TextInput(attrs=_PLAIN)
     )
+    leave_out = forms.BooleanField(label="Leave out what can't be read", required=False)
 
 
 class UploadForm(forms.Form):
@@ -84,20 +101,35 @@ class UploadForm(forms.Form):
     size = forms.IntegerField(min_value=0, max_value=1 << 50)
 
 
+def _seed() -> forms.IntegerField:
+    return forms.IntegerField(
+        label="Seed",
+        min_value=0,
+        max_value=MAX_SEED,
+        initial=0,
+        help_text="Any number: the same one draws the same rows again.",
+    )
+
+
 class SplitForm(forms.Form):
     """How to divide the rows."""
 
     valid = forms.IntegerField(label="Validation, %", min_value=0, max_value=50, initial=10)
     test = forms.IntegerField(label="Test, %", min_value=0, max_value=40, initial=0)
-    seed = forms.IntegerField(label="Seed", min_value=0, max_value=MAX_SEED, initial=0)
+    seed = _seed()
     group_by = forms.CharField(
         label="Keep together by",
         max_length=200,
         required=False,
+        help_text="A column: rows that agree in it lie in one split.",
         widget=forms.TextInput(attrs=_PLAIN),
     )
     stratify_by = forms.CharField(
-        label="Same shares by", max_length=200, required=False, widget=forms.TextInput(attrs=_PLAIN)
+        label="Same shares by",
+        max_length=200,
+        required=False,
+        help_text="A column: each of its values is divided alike.",
+        widget=forms.TextInput(attrs=_PLAIN),
     )
 
     def plan(self) -> dict[str, Any]:
@@ -109,8 +141,10 @@ class SplitForm(forms.Form):
 class SampleForm(forms.Form):
     """How many training rows to keep; 0 for all of them, shuffled."""
 
-    rows = forms.IntegerField(label="Training rows", min_value=0, max_value=10**9, initial=0)
-    seed = forms.IntegerField(label="Seed", min_value=0, max_value=MAX_SEED, initial=0)
+    rows = forms.IntegerField(
+        label="Training rows", min_value=0, max_value=10**9, initial=0, help_text="0: all of them."
+    )
+    seed = _seed()
 
 
 class SelectionForm(forms.Form):
@@ -126,7 +160,12 @@ class SelectionForm(forms.Form):
     )
     language = forms.MultipleChoiceField(required=False)
     longer_than = forms.IntegerField(required=False, min_value=1, max_value=10**7)
-    where = forms.CharField(label="Condition", required=False, max_length=500)
+    where = forms.CharField(
+        label="Rows where",
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs=_PLAIN | {"placeholder": "topic = maths", "required": True}),
+    )
 
     def __init__(self, *args: Any, rows: int, **kwargs: Any) -> None:
         """``rows``: how many the version has."""

@@ -13,7 +13,8 @@ from apps.datasets import services, uploads
 from apps.datasets.authors import author_of
 from apps.datasets.errors import DatasetError
 from apps.datasets.formats.reading.source import SUFFIXES
-from apps.datasets.forms import ImportForm, PasteForm, UploadForm
+from apps.datasets.forms import ImportForm, PasteForm, UploadForm, at_first_error
+from apps.datasets.pasting import keep_pasted
 from apps.uploads import pieces
 from apps.uploads.pieces import UploadRefused
 
@@ -42,12 +43,12 @@ def start(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def paste(request: HttpRequest) -> HttpResponse:
-    """Queues the import of pasted rows."""
+    """Queues the import of pasted rows; text that can't be read comes back with the reason."""
     form = PasteForm(request.POST)
     if form.is_valid():
         values = form.cleaned_data
         try:
-            path = uploads.pasted(values["text"], values["format"])
+            path = keep_pasted(values["text"], values["format"], leave_out=values["leave_out"])
             job = uploads.order(path, values["paste_name"], by=author_of(request))
         except UploadRefused as error:
             form.add_error("text", str(error))
@@ -92,8 +93,8 @@ def _page(
     request: HttpRequest, form: ImportForm | None = None, paste_form: PasteForm | None = None
 ) -> HttpResponse:
     context: dict[str, Any] = {
-        "form": form or ImportForm(),
-        "paste_form": paste_form or PasteForm(),
+        "form": at_first_error(form or ImportForm()),
+        "paste_form": at_first_error(paste_form or PasteForm()),
         "accepted": _ACCEPTED,
     }
     return render(request, "data/import.html", context)

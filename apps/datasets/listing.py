@@ -17,6 +17,8 @@ from apps.datasets.models import DatasetVersion
 from apps.datasets.shown import clip_of, labels_of
 
 PER_PAGE = 50
+_FILTERS = frozenset({"v", "q", "problem", "personal", "language", "longer_than", "split", "sort"})
+"""What of a query names rows; the rest names a place among them, or is typed in a form beside."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,6 @@ def _number(text: str) -> int:
 
 def _query(data: QueryDict) -> str:
     kept: dict[str, Any] = {
-        name: value for name, value in data.items() if value and name not in ("page", "from")
+        name: value for name, value in data.items() if value and name in _FILTERS
     }
     return urlencode(kept)

@@ -13,7 +13,7 @@ from django.http import QueryDict
 from apps.datasets.formats.conditions import MAX_CONDITIONS, Condition
 from apps.datasets.formats.errors import BadMapping
 from apps.datasets.formats.mapping import MAX_TEMPLATE, ROLES, Mapping, Target
-from apps.datasets.models import DatasetVersion
+from apps.datasets.models import DatasetJob, DatasetVersion
 from apps.datasets.shown import Shown, shown
 
 PREVIEWED = 4
@@ -103,10 +103,10 @@ class MappingPage:
 
 
 def page_of(version: DatasetVersion, data: QueryDict) -> MappingPage:
-    """The form as the address or the post has it; at first as was recognised."""
+    """The form as the address or the post has it; at first as was ordered last, or recognised."""
     names: list[str] = version.facts["columns"]
     if "target" not in data:
-        return _recognised(names, Mapping.of_json(version.facts["mapping"]))
+        return _filled(names, Mapping.of_json(_last_ordered(version) or version.facts["mapping"]))
     wanted = data.get("target", "")
     target = Target(wanted) if wanted in set(Target) else Target.CHAT
     allowed = {*ROLES[target], KEEP}
@@ -173,9 +173,16 @@ def records(version: DatasetVersion) -> list[dict[str, Any]]:
     return [version.files.at(number).value for number in range(min(PREVIEWED, version.rows))]
 
 
-def _recognised(names: list[str], mapping: Mapping) -> MappingPage:
+def _last_ordered(version: DatasetVersion) -> dict[str, Any] | None:
+    """The mapping that a job was to make, whatever became of it: nobody has to think of it twice."""
+    job = DatasetJob.objects.filter(base=version, kind=DatasetJob.Kind.MAP).order_by("-pk").first()
+    return job.plan["mapping"] if job is not None else None
+
+
+def _filled(names: list[str], mapping: Mapping) -> MappingPage:
     """Plain columns in the headers, all else as templates."""
-    by_source = {source: role for role, source in mapping.roles.items()}
+    by_source = {"{" + name + "}": KEEP for name in mapping.keep}
+    by_source |= {source: role for role, source in mapping.roles.items()}
     columns = [
         Column(field, name, by_source.get("{" + name + "}", "")) for field, name in _fields(names)
     ]

@@ -71,6 +71,9 @@ class DatasetVersion(models.Model):
         TEXT = "text", "Plain text"
         PREFERENCE = "preference", "Preference pairs"
 
+    UNSIGNED = "owner"
+    """The author where nobody has to sign in: the person whose machine it is."""
+
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField(help_text="Counts the versions of its dataset, from 1.")
     parent = models.ForeignKey(
@@ -112,6 +115,11 @@ class DatasetVersion(models.Model):
     @property
     def files(self) -> RowFiles:
         return RowFiles(self.folder)
+
+    @property
+    def signed_by(self) -> str:
+        """Who signed in and ordered it; empty where nobody has to, which tells nothing."""
+        return "" if self.author == self.UNSIGNED else self.author
 
     @property
     def rows(self) -> int:

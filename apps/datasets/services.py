@@ -22,7 +22,7 @@ from apps.models.naming import slug_from
 RESERVED = frozenset({"import", "jobs"})
 """Pages that stand where a dataset of this name would have its own."""
 
-OWNER = "owner"
+OWNER = DatasetVersion.UNSIGNED
 """Who did what nobody signed in for: the person whose machine it is."""
 
 _EXAMINATIONS = (DatasetJob.Kind.NEAR, DatasetJob.Kind.TOKENS, DatasetJob.Kind.LANGUAGES)

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from apps.datasets.change_forms import tokens_form
 from apps.datasets.formats.errors import NoTokens
 from apps.datasets.formats.tokens import Seen, Token, learnt_rows
 from apps.datasets.forms import TokensForm
@@ -67,7 +68,7 @@ def tokens(request: HttpRequest, slug: str) -> HttpResponse:
     context = frame(dataset, version, "tokens")
     counts = DatasetJob.objects.filter(base=version, kind=DatasetJob.Kind.TOKENS)
     counted = counts.filter(state=DatasetJob.State.DONE).order_by("-pk").first()
-    context |= {"counted": counted, "tokens_form": TokensForm()}
+    context |= {"counted": counted, "tokens_form": tokens_form(request.GET)}
     if counted is not None:
         context["bars"] = bars_of(counted.figures["bars"], counted.plan["limit"])
     return render(request, "data/tokens.html", context)

@@ -1,4 +1,4 @@
-"""Files of rows from a browser, and what somebody pasted."""
+"""Files of rows from a browser."""
 
 from __future__ import annotations
 
@@ -68,8 +68,3 @@ def order(path: Path, name: str, *, by: str) -> DatasetJob:
 def dataset_name(upload: Upload) -> str:
     """What a dataset of it is called: the file's name without folders and suffixes."""
     return bare_name(upload.name).partition(".")[0] or "upload"
-
-
-def pasted(text: str, suffix: str) -> Path:
-    """A file of the hub's own with a text that somebody pasted. Raises UploadRefused."""
-    return PLACE.whole(f"pasted{suffix}", text.encode()).path

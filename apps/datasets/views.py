@@ -9,14 +9,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
-from django_htmx.middleware import HtmxDetails
 
 from apps.datasets import services
+from apps.datasets.change_forms import change_forms
 from apps.datasets.diff import difference
 from apps.datasets.errors import DatasetError, DatasetNotFound
 from apps.datasets.exporting import formats_of
 from apps.datasets.formats.store.index import SPLITS
-from apps.datasets.forms import MergeForm, SampleForm, SplitForm
 from apps.datasets.listing import listing_of
 from apps.datasets.models import Dataset, DatasetJob, DatasetVersion
 from apps.datasets.shown import (
@@ -27,13 +26,10 @@ from apps.datasets.shown import (
     unreadable_of,
 )
 from apps.jobs import control
+from apps.rendering.htmx import HtmxHttpRequest, part_of
 
 _RECENT = 3
-"""Jobs that are over and still shown."""
-
-
-class HtmxHttpRequest(HttpRequest):
-    htmx: HtmxDetails
+"""Jobs that are over and still shown, but for those that were done after all."""
 
 
 @require_safe
@@ -55,7 +51,8 @@ def detail(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     context = frame(dataset, version, "rows") | {"listing": listing_of(version, request.GET)}
     if request.htmx and request.htmx.target == "rows":
         return render(request, "data/detail.html#rows", context)
-    return render(request, "data/detail.html", context | _side(dataset, version))
+    context |= _side(version) | change_forms(version, request.GET)
+    return render(request, "data/detail.html", context)
 
 
 @require_safe
@@ -99,6 +96,7 @@ def delete(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
+@part_of("datasets:detail")
 def jobs(request: HttpRequest, slug: str) -> HttpResponse:
     """What is at work on a dataset. Once nothing is, the page around it is old: it reloads."""
     context = _jobs(dataset_of(slug))
@@ -146,7 +144,7 @@ def frame(dataset: Dataset, version: DatasetVersion | None, tab: str) -> dict[st
     } | _jobs(dataset)
 
 
-def _side(dataset: Dataset, version: DatasetVersion) -> dict[str, Any]:
+def _side(version: DatasetVersion) -> dict[str, Any]:
     origin = version.origin
     return {
         "problems": problem_counts(version) if version.is_mapped else [],
@@ -155,9 +153,6 @@ def _side(dataset: Dataset, version: DatasetVersion) -> dict[str, Any]:
         "unreadable": unreadable_of(origin),
         "origin": origin,
         "bars": bars_of(version.facts["lengths"]),
-        "split_form": SplitForm(),
-        "sample_form": SampleForm(),
-        "merge_form": MergeForm(dataset=dataset),
         "splits": SPLITS,
         "formats": formats_of(version),
     }
@@ -165,7 +160,12 @@ def _side(dataset: Dataset, version: DatasetVersion) -> dict[str, Any]:
 
 def _jobs(dataset: Dataset) -> dict[str, Any]:
     mine = DatasetJob.objects.of(dataset)
-    over = [job for job in mine.ended()[:_RECENT] if job.state != DatasetJob.State.DONE]
+    over, mended = [], set()
+    for job in mine.ended()[:_RECENT]:
+        if job.state == DatasetJob.State.DONE:
+            mended.add(job.kind)
+        elif job.kind not in mended:
+            over.append(job)
     active = list(mine.active())
     # A job that ended since the page's dataset was read: the page is old before it is shown.
     moved = not Dataset.objects.filter(pk=dataset.pk, head=dataset.head_id).exists()

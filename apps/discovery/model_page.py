@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.template.defaultfilters import filesizeformat
 from pydantic_core import from_json
 
 from apps.discovery import hub
@@ -16,6 +15,7 @@ from apps.discovery.configured import configured_access
 from apps.discovery.errors import DiscoveryError
 from apps.discovery.keeping import Kept, Shelf
 from apps.discovery.listing import ListedModel
+from apps.models.sizes import readable
 
 MAX_CONFIG_BYTES = 2 * 1024**2
 """A large model's, with every layer's quantisation spelled out, has about 300 kB."""
@@ -113,7 +113,7 @@ def _config(repository: hub.Repository, access: hub.Access) -> Mapping[str, Any]
 def _too_large(repo_id: str) -> DiscoveryError:
     return DiscoveryError(
         f"The config.json of {repo_id} is too large to be a model's: more than "
-        f"{filesizeformat(MAX_CONFIG_BYTES)}. It is not read; choose another repository."
+        f"{readable(MAX_CONFIG_BYTES)}. It is not read; choose another repository."
     )
 
 

@@ -17,6 +17,7 @@ urlpatterns = [
     path("datasets/", data.home, name="datasets"),
     path("datasets/refresh/", data.refresh, name="refresh_datasets"),
     re_path(_DATASET + "$", data.dataset, name="dataset"),
+    re_path(_DATASET + "refresh/$", data.refresh_dataset, name="refresh_dataset"),
     re_path(_DATASET + "import/$", data.order, name="import_dataset"),
     re_path(_REPO + "$", views.model, name="model"),
     re_path(_REPO + "refresh/$", views.refresh_model, name="refresh_model"),

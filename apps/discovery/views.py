@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,6 +78,7 @@ def model(request: HttpRequest, owner: str, name: str) -> HttpResponse:
         "revision": revision,
         "address": f"{settings.HUB.hf_endpoint.rstrip('/')}/{repo_id}",
         "query": request.GET.urlencode(),
+        "pull_command": _pull_command(repo_id, revision),
     }
     status = 200
     try:
@@ -123,6 +125,12 @@ def _here(found: Found) -> set[str]:
     """Of the models found, those that are on this machine."""
     names = [model.repo_id for model in found.models]
     return set(LocalModel.objects.filter(repo_id__in=names).values_list("repo_id", flat=True))
+
+
+def _pull_command(repo_id: str, revision: str) -> str:
+    """The same download on the command line."""
+    named = ["--revision", revision] if revision else []
+    return shlex.join(["mlx-hub", "pull", repo_id, *named])
 
 
 def _address(named: Reference) -> str:

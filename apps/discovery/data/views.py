@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.datasets.authors import author_of
@@ -23,7 +25,10 @@ from apps.discovery.downloads.models import Download
 from apps.discovery.errors import DiscoveryError, InvalidRepoId, RepoNotFound
 from apps.discovery.keeping import Kept
 from apps.discovery.presentation import SearchAddress
-from apps.discovery.reference import require_revision
+from apps.discovery.reference import is_revision, require_revision
+
+_WRITTEN = ("rows", "name")
+"""The fields of an order that show their own errors."""
 
 
 @require_safe
@@ -66,13 +71,26 @@ def dataset(request: HttpRequest, owner: str, name: str) -> HttpResponse:
 
 
 @require_POST
+def refresh_dataset(request: HttpRequest, owner: str, name: str) -> HttpResponse:
+    """Asks the hub anew for a dataset, and goes back to its page."""
+    revision = request.GET.get("revision", "")
+    try:
+        if not revision or is_revision(revision):
+            data_facts(f"{owner}/{name}", revision, anew=True)
+    except DiscoveryError as error:
+        messages.warning(request, str(error))
+    return redirect(f"{reverse('discover:dataset', args=[owner, name])}?{request.GET.urlencode()}")
+
+
+@require_POST
 def order(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Orders some splits and leads to the downloads; a refusal comes back with the reason."""
     repo_id = f"{owner}/{name}"
     form = DataOrderForm({**request.POST.dict(), "split": request.POST.getlist("split")})
     if not form.is_valid():
-        problem = str(next(iter(form.errors.values()))[0])
-        return _page(request, repo_id, form, problem=problem, status=422)
+        # The two fields that are written in tell it themselves.
+        unseen = [str(errors[0]) for name, errors in form.errors.items() if name not in _WRITTEN]
+        return _page(request, repo_id, form, problem="".join(unseen[:1]), status=422)
     given = form.cleaned_data
     try:
         ordered = start_data(
@@ -99,19 +117,23 @@ def _page(
 ) -> HttpResponse:
     """The page of one dataset, with the configuration and revision that are asked for."""
     asked = request.POST if request.method == "POST" else request.GET
-    revision = asked.get("revision", "")
+    revision, config = asked.get("revision", ""), asked.get("config", "")
     context: dict[str, Any] = {
         "repo_id": repo_id,
         "owner": repo_id.partition("/")[0],
         "name": repo_id.partition("/")[2],
         "address": f"{settings.HUB.hf_endpoint.rstrip('/')}/datasets/{repo_id}",
         "revision": revision,
+        "query": urlencode({k: v for k, v in (("revision", revision), ("config", config)) if v}),
         "form": form,
         "order_problem": problem,
     }
     try:
         require_revision(revision)
-        context |= _facts(data_facts(repo_id, revision), asked.get("config", ""))
+        kept = data_facts(repo_id, revision)
+        context |= _facts(kept, config)
+        context["command"] = _command(repo_id, context["config"], revision)
+        context["revision_is_listed"] = revision in {each.name for each in kept.value.revisions}
     except (InvalidRepoId, RepoNotFound) as error:
         status, context["problem"] = 404, str(error)
     except DiscoveryError as error:
@@ -119,6 +141,12 @@ def _page(
     brought = Download.objects.filter(repo_type=Download.RepoType.DATASET, repo_id=repo_id)
     context["here"] = brought.exclude(dataset=None).select_related("dataset")[:5]
     return render(request, "discover/dataset.html", context, status=status)
+
+
+def _command(repo_id: str, config: str, revision: str) -> str:
+    """The same import on the command line."""
+    named = ["--revision", revision] if revision else []
+    return shlex.join(["mlx-hub", "data", "import", f"hf:{repo_id}:{config}", *named])
 
 
 def _facts(kept: Kept[DataFacts], config: str) -> dict[str, Any]:

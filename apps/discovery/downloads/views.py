@@ -18,7 +18,7 @@ from apps.discovery.downloads.forms import OrderForm
 from apps.discovery.downloads.models import Download
 from apps.discovery.errors import DiscoveryError
 from apps.models.errors import RegistryError
-from apps.rendering.htmx import HtmxHttpRequest
+from apps.rendering.htmx import HtmxHttpRequest, part_of
 
 PER_PAGE = 25
 
@@ -32,6 +32,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@part_of("downloads:home")
 def active(request: HttpRequest) -> HttpResponse:
     """What is on its way, and those of the address (``?download=1``) that ended meanwhile."""
     keys = [key for key in request.GET.getlist("download") if key.isdecimal() and len(key) < 18]
@@ -40,6 +41,7 @@ def active(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@part_of("discover:model")
 def repository(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """How far the download of one repository is, for its page; empty where there is none."""
     downloads = Download.objects.filter(repo_id=f"{owner}/{name}")

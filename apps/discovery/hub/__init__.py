@@ -22,7 +22,7 @@ from apps.discovery.hub.searching import (
     search_datasets,
 )
 from apps.discovery.hub.transfer import Progress, Setback, Step, download
-from apps.discovery.hub.uploading import Outgoing, create_repository, upload
+from apps.discovery.hub.uploading import Outgoing, create_repository, require_writable, upload
 
 __all__ = [
     "Access",
@@ -46,6 +46,7 @@ __all__ = [
     "no_weights",
     "reach",
     "repository",
+    "require_writable",
     "revisions",
     "search",
     "search_datasets",

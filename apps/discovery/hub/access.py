@@ -27,6 +27,11 @@ class Access:
     """Whether nothing is to be asked of it."""
 
     @property
+    def has_token(self) -> bool:
+        """Whether it is known who asks."""
+        return bool(self.token or get_token())
+
+    @property
     def headers(self) -> dict[str, str]:
         token = self.token or get_token()
         headers = {"Accept-Encoding": "identity"}  # sizes and ranges count the file's own bytes

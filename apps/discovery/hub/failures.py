@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,11 @@ from huggingface_hub.errors import (
 
 from apps.discovery import errors
 from apps.discovery.hub.access import Access
+from apps.discovery.hub.network import trouble_of
+
+logger = logging.getLogger(__name__)
+
+_THERE = "; a download goes on from where it stopped."
 
 _BUSY = (408, 425, 429)
 """Statuses below 500 that another try may turn into an answer."""
@@ -51,16 +57,18 @@ def explained(repo_id: str, access: Access, *, resumes: bool = False) -> Iterato
             "revision, or try again."
         ) from error
     except HfHubHTTPError as error:
-        raise _bad_answer(repo_id, access, error) from error
+        raise _bad_answer(repo_id, access, error, resumes=resumes) from error
     except OfflineModeIsEnabled as error:
         raise errors.HubUnreachable(
             f"HF_HUB_OFFLINE is set, so {access.endpoint} was not asked. Unset it, then try again.",
             passing=False,
         ) from error
     except httpx2.HTTPError as error:
+        logger.info("%s gave no answer: %s: %s", access.endpoint, type(error).__name__, error)
+        trouble = trouble_of(error)
         raise errors.HubUnreachable(
-            f"{access.endpoint} can't be reached ({type(error).__name__}). Check the network, then "
-            + ("try again; a download goes on from where it stopped." if resumes else "try again.")
+            f"{access.endpoint} can't be reached: {trouble.why}. {trouble.remedy}, then "
+            f"try again{_THERE if resumes else '.'}"
         ) from error
     except OSError as error:
         raise _disk_error(error) from error
@@ -90,7 +98,9 @@ def _refusal(repo_id: str, access: Access, error: GatedRepoError) -> errors.Acce
     )
 
 
-def _bad_answer(repo_id: str, access: Access, error: HfHubHTTPError) -> errors.DiscoveryError:
+def _bad_answer(
+    repo_id: str, access: Access, error: HfHubHTTPError, *, resumes: bool
+) -> errors.DiscoveryError:
     status = error.response.status_code
     if status == 401:
         return errors.TokenRejected(
@@ -108,11 +118,18 @@ def _bad_answer(repo_id: str, access: Access, error: HfHubHTTPError) -> errors.D
             "beginning, or check the revision's name."
         )
     return errors.HubUnreachable(
-        f"{access.endpoint} answered with status {status}. Try again in a while; a download goes "
-        "on from where it stopped.",
+        f"{access.endpoint} answered with status {status}: {_meaning(status)}. Try again in a while"
+        f"{_THERE if resumes else '.'}",
         passing=status >= 500 or status in _BUSY,
         retry_after=_seconds(error.response.headers.get("Retry-After", "")),
     )
+
+
+def _meaning(status: int) -> str:
+    """A status without an error of its own, in words."""
+    if status == 429:
+        return "too many requests came from here"
+    return "it is out of order just now" if status >= 500 else "it refuses the request"
 
 
 def _seconds(retry_after: str) -> float | None:

@@ -91,6 +91,17 @@ class _Meter:
         self._progress(file.name, self._most)
 
 
+def require_writable(access: Access) -> None:
+    """Raises TokenNeeded, or HubUnreachable offline: what can be told before anything is sent."""
+    with explained("Publishing", access):
+        if not access.has_token:
+            raise errors.TokenNeeded(
+                f"There is no access token, and {access.endpoint} takes files from nobody without "
+                f"one. Make one with write access at {access.endpoint}/settings/tokens. Then run "
+                "`hf auth login` with it, or set HF_TOKEN to it and restart the hub."
+            )
+
+
 def create_repository(repo_id: str, access: Access, *, private: bool) -> None:
     """Raises RepoExists, AccessRefused, HubUnreachable, RequestRefused."""
     with _writing(repo_id, access):
@@ -137,6 +148,7 @@ def _api(access: Access) -> HfApi:
 @contextmanager
 def _writing(repo_id: str, access: Access) -> Iterator[None]:
     """As ``explained``, in the words of who writes."""
+    require_writable(access)
     try:
         with explained(repo_id, access), _unwrapped():
             try:
@@ -165,7 +177,7 @@ def _refusal(repo_id: str, access: Access, status: int) -> errors.DiscoveryError
     """What a status means to who writes; None: the same as to who reads."""
     if status == 409:
         return errors.RepoExists(
-            f"{repo_id} is there already. Choose another name, or say that it is to be added to."
+            f"{repo_id} is there already. Publish under another name, or have it added to."
         )
     if status in (401, 403):
         return errors.AccessDenied(_NO_RIGHT.format(repo_id=repo_id, endpoint=access.endpoint))

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 
 from apps.discovery.errors import InvalidRepoId
 from apps.discovery.hub import check_repo_id
 from apps.discovery.publishing.errors import NotPublishable
 from apps.discovery.publishing.files import require_publishable
+from apps.discovery.publishing.services import hindrance
 from apps.inference.services import NamedModel, all_models
+
+_FLAGS = ("private", "existing")
 
 
 class PublishForm(forms.Form):
@@ -35,6 +39,13 @@ class PublishForm(forms.Form):
         assert isinstance(what, forms.ChoiceField)
         what.choices = [(name, name) for name in self._named]
 
+    @classmethod
+    def of_query(cls, query: QueryDict) -> PublishForm:
+        """Filled with what an address says (``Publication.order_query``); it need not say anything."""
+        texts = {name: query[name] for name in ("what", "repo_id") if name in query}
+        flags = {name: query[name] == "1" for name in _FLAGS if name in query}
+        return cls(initial=texts | flags)
+
     def clean_repo_id(self) -> str:
         repo_id: str = self.cleaned_data["repo_id"].strip()
         try:
@@ -44,6 +55,11 @@ class PublishForm(forms.Form):
         if "/" not in repo_id:
             raise forms.ValidationError("Name it with its owner, as OWNER/NAME.")
         return repo_id
+
+    def clean(self) -> dict[str, Any]:
+        if why := hindrance():
+            raise forms.ValidationError(why)
+        return self.cleaned_data
 
     @property
     def named(self) -> NamedModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.http import urlencode
 
 from apps.jobs.models import Job, JobQuerySet
 from apps.models.models import Adapter, LocalModel
@@ -49,3 +50,15 @@ class Publication(Job):
 
     def __str__(self) -> str:
         return f"{self.subject} to {self.repo_id}"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether what was to be published is deleted here."""
+        return self.model is None or (self.of_adapter and self.adapter is None)
+
+    @property
+    def order_query(self) -> str:
+        """What was ordered, as the query that fills the form with it."""
+        given = {"what": self.subject, "repo_id": self.repo_id}
+        flags = {"private": self.private, "existing": self.existing}
+        return urlencode(given | {name: int(flag) for name, flag in flags.items()})

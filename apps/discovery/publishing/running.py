@@ -63,7 +63,7 @@ def _publish(publication: Publication, report: Report) -> None:
 def _files(publication: Publication) -> list[Outgoing]:
     """With the card. Raises NotPublishable."""
     model, adapter = publication.model, publication.adapter
-    if model is None or (publication.of_adapter and adapter is None):
+    if model is None or publication.is_gone:
         raise NotPublishable(f"{publication.subject} was deleted meanwhile.")
     card = card_of(model, adapter, publication.repo_id)
     return [Outgoing("README.md", card), *files_of(model, adapter)]

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from apps.discovery.hub import check_repo_id
+from apps.discovery import hub
+from apps.discovery.configured import configured_access
+from apps.discovery.errors import DiscoveryError
 from apps.discovery.publishing import tasks
 from apps.discovery.publishing.errors import NotPublishable, PublicationActive
 from apps.discovery.publishing.files import files_of, require_publishable
 from apps.discovery.publishing.models import Publication
 from apps.jobs import control
 from apps.models.models import Adapter, LocalModel
+
+
+def hindrance() -> str:
+    """Why nothing can be published now, and what to do; empty where it can."""
+    try:
+        hub.require_writable(configured_access())
+    except DiscoveryError as error:
+        return str(error)
+    return ""
 
 
 def order(
@@ -25,7 +36,7 @@ def order(
 
     ``existing``: whether it may be added to a repository that is there.
     """
-    check_repo_id(repo_id)
+    hub.check_repo_id(repo_id)
     if "/" not in repo_id:
         raise NotPublishable("Name the repository with its owner, as OWNER/NAME.")
     require_publishable(model, adapter)

@@ -24,11 +24,11 @@ SHOWN = 50
 @require_http_methods(["GET", "HEAD", "POST"])
 @vary_on_headers("HX-Request")
 def home(request: HtmxHttpRequest) -> HttpResponse:
-    """The form (``?what=`` says what of) and the publications. For htmx these alone."""
+    """The form, filled as the address says, and the publications. For htmx these alone."""
     if request.method != "POST":
         if request.htmx:
             return render(request, "publishing/home.html#publications", _publications())
-        return _page(request, PublishForm(initial={"what": request.GET.get("what", "")}))
+        return _page(request, PublishForm.of_query(request.GET))
     form = PublishForm(request.POST)
     if form.is_valid():
         values = form.cleaned_data
@@ -80,9 +80,13 @@ def _publication(key: int) -> Publication:
 
 def _publications() -> dict[str, Any]:
     found = list(Publication.objects.newest_first()[:SHOWN])
-    return {"publications": found, "active": any(each.is_active for each in found)}
+    return {
+        "publications": found,
+        "active": any(each.is_active for each in found),
+        "endpoint": configured_access().endpoint,
+    }
 
 
 def _page(request: HttpRequest, form: PublishForm, status: int = 200) -> HttpResponse:
-    context = {"form": form, "endpoint": configured_access().endpoint} | _publications()
+    context = {"form": form, "hindrance": services.hindrance()} | _publications()
     return render(request, "publishing/home.html", context, status=status)

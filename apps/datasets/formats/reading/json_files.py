@@ -63,7 +63,8 @@ def _read_whole(chunks: Iterable[bytes]) -> Iterator[Read]:
     try:
         value = orjson.loads(bytes(data))
     except orjson.JSONDecodeError as error:
-        yield Unreadable(1, Fault.SYNTAX, str(error))
+        detail = f"{error.msg.capitalize()} at line {error.lineno}, character {error.colno}"
+        yield Unreadable(error.lineno, Fault.SYNTAX, detail)
         return
     for number, item in enumerate(_list_in(value), 1):
         yield record_of(number, item)
@@ -82,7 +83,8 @@ def _parsed(number: int, element: str) -> Read:
     try:
         return record_of(number, orjson.loads(element))
     except orjson.JSONDecodeError as error:
-        return Unreadable(number, Fault.SYNTAX, f"{error}: {sample_of(element)}")
+        detail = f"Element {number}: {error.msg}: {sample_of(element)}"
+        return Unreadable(number, Fault.SYNTAX, detail)
 
 
 class _Array:
@@ -106,7 +108,8 @@ class _Array:
             try:
                 element = self._element()
             except (ValueError, RecursionError) as error:
-                detail = f"Element {number} and all behind it: {error}: {sample_of(self._text)}"
+                why = error.msg if isinstance(error, json.JSONDecodeError) else error
+                detail = f"Element {number} and all behind it: {why}: {sample_of(self._text)}"
                 yield Unreadable(number, Fault.SYNTAX, detail)
                 return
             yield _parsed(number, element)

@@ -43,5 +43,6 @@ def _record(number: int, line: bytes) -> Read:
             return Unreadable(number, Fault.ENCODING, f"Byte {broken.start + 1} is not UTF-8.")
         if "\0" in text:
             return Unreadable(number, Fault.NUL, "The line holds a NUL character.")
-        return Unreadable(number, Fault.SYNTAX, f"{error}: {sample_of(text)}")
+        detail = f"{error.msg.capitalize()} at character {error.colno}: {sample_of(text)}"
+        return Unreadable(number, Fault.SYNTAX, detail)
     return record_of(number, value)
