@@ -43,9 +43,9 @@ _PAGES = (
         playground:settings playground:rename playground:delete playground:message
         playground:events playground:stop playground:regenerate playground:edit
         playground:show playground:delete-message playground:rate playground:correct
-        playground:collect
+        playground:collect playground:markdown
         compare:home compare:start compare:comparison compare:send compare:stop compare:vote
-        compare:finished
+        compare:retry compare:finished
         """,
     ),
     (
@@ -64,7 +64,8 @@ _PAGES = (
         DAILY,
         """
         discover:home discover:refresh discover:model discover:refresh_model
-        discover:datasets discover:refresh_datasets discover:dataset discover:import_dataset
+        discover:datasets discover:refresh_datasets discover:dataset discover:refresh_dataset
+        discover:import_dataset
         downloads:home downloads:active downloads:start downloads:repository downloads:pause
         downloads:resume downloads:cancel downloads:first downloads:forget
         """,

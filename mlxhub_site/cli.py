@@ -24,6 +24,7 @@ from mlxhub_site.commands import (
     jobs,
     keys,
     loading,
+    logs,
     model_work,
     processes,
     publish,
@@ -38,23 +39,40 @@ from mlxhub_site.commands import (
     upkeep,
     users,
 )
+from mlxhub_site.commands.interrupts import one_command
 from mlxhub_site.commands.outcome import OUTDATED, CommandFailed, ExitCode
+from mlxhub_site.commands.output import harmless
 
 
 class HubCommands(TyperGroup):
     """Maps every expected error to one line on standard error and an exit status."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: Any) -> None:
+        with one_command() as was_interrupted:
+            code = self._status(ctx)
+            if was_interrupted():
+                code = ExitCode.INTERRUPTED
+        if code:
+            raise typer.Exit(code)
+
+    def _status(self, ctx: Any) -> int:
+        """How the command ended. What it failed with is told."""
         try:
-            return super().invoke(ctx)
+            super().invoke(ctx)
+        except typer.Exit as ended:
+            return ended.exit_code
         except CommandFailed as error:
             code, message = error.exit_code, str(error)
         except CommandError as error:
             code, message = ExitCode(error.returncode), str(error)
         except DatabaseError as error:
             code, message = ExitCode.FAILED, _describe_database_error(error)
-        typer.echo(f"Error: {message}", err=True)
-        raise typer.Exit(code)
+        except UnicodeEncodeError as error:
+            code, message = ExitCode.USAGE, _describe_encoding_error(error)
+        else:
+            return ExitCode.OK
+        typer.echo(f"Error: {harmless(message)}", err=True)
+        return code
 
 
 app = typer.Typer(
@@ -63,7 +81,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Find, run, serve and improve MLX language models on your own machine.",
-    epilog="Exit status: 0 done, 1 failed, 2 wrong use, 3 not found, 4 nobody answers, 5 refused.",
+    epilog="Exit status: 0 done, 1 failed, 2 wrong use, 3 not found, 4 nobody answers, 5 refused, "
+    "130 ended by Ctrl-C.",
 )
 
 
@@ -109,6 +128,15 @@ def _describe_database_error(error: DatabaseError) -> str:
     )
 
 
+def _describe_encoding_error(error: UnicodeEncodeError) -> str:
+    if error.encoding == "utf-8":
+        return "What was typed is no text in UTF-8. Check the encoding of the terminal or the file."
+    return (
+        f"{error.object[error.start]!a} can't be written in {error.encoding}, the encoding of this "
+        "terminal. Choose a UTF-8 locale, or set PYTHONUTF8=1."
+    )
+
+
 _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     "Run the hub": {
         "up": processes.up,
@@ -117,6 +145,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "worker": processes.worker,
         "restart": restart.restart,
         "status": status.status,
+        "logs": logs.logs,
         "doctor": doctor.doctor,
         "version": version,
     },
@@ -139,13 +168,13 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "run": run.run,
         "load": loading.load,
         "unload": loading.unload,
+        "ps": loading.ps,
         "warm": cache.warm,
         "bench": bench.bench,
     },
     "Training": {
         "train": training.train,
         "jobs": jobs.jobs,
-        "logs": jobs.logs,
         "pause": jobs.pause,
         "stop": jobs.stop,
         "keep": training.keep,
@@ -166,7 +195,8 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
 for _panel, _commands in _PANELS.items():
     for _name, _command in _commands.items():
         app.command(_name, rich_help_panel=_panel)(_command)
-app.command("models", hidden=True)(registry.list_models)
+for _alias in ("models", "ls"):
+    app.command(_alias, hidden=True)(registry.list_models)
 app.add_typer(cache.commands, name="cache", rich_help_panel="Chat")
 app.add_typer(data.commands, name="data", rich_help_panel="Training")
 app.add_typer(keys.commands, name="keys", rich_help_panel="Upkeep")

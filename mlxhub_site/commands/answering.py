@@ -10,9 +10,10 @@ from urllib.parse import quote
 import typer
 from rich.status import Status
 
-from mlxhub_site.commands.hub.client import HubClient, segment
-from mlxhub_site.commands.outcome import CommandFailed, NotFound, Refused
+from mlxhub_site.commands.hub.client import HubClient
+from mlxhub_site.commands.outcome import Interrupted, NotFound, Refused
 from mlxhub_site.commands.output import console, harmless
+from mlxhub_site.commands.registry import model_path
 
 CAUTIOUS = {"temperature": 0.3, "top_p": 0.9}
 """Where neither the model nor its authors say better: a small model wanders when it is hot."""
@@ -69,7 +70,7 @@ def require_model(client: HubClient, name: str) -> None:
 def cautious(client: HubClient, model: str) -> dict[str, float]:
     """Sampling for a model that has no defaults of its own; empty where it has, or can't be asked."""
     try:
-        detail = client.get(f"/api/models/{segment(model.partition(':')[0])}")
+        detail = client.get(model_path(client, model.partition(":")[0]))
     except Refused:
         return {}  # a key for inference alone: the hub's defaults hold
     own = detail["recommended"] or detail["defaults"]["temperature"] is not None
@@ -81,7 +82,7 @@ def print_answer(
 ) -> Answer:
     """Ask, and print the answer as it comes. Raises CommandFailed.
 
-    KeyboardInterrupt ends the answer in the hub too; ``Interrupted`` then has what came.
+    KeyboardInterrupt ends the answer in the hub too; ``AnswerStopped`` then has what came.
     """
     body = {
         "model": model, "messages": messages, "stream": True,
@@ -89,15 +90,18 @@ def print_answer(
     }  # fmt: skip
     answer, printer = Answer(), _Printer()
     try:
-        with printer, client.events("/v1/chat/completions", body, on_comment=printer.say) as events:
+        printer.wait()
+        with client.events("/v1/chat/completions", body, on_comment=printer.say) as events:
             for event in events:
                 _take(answer, printer, event)
     except KeyboardInterrupt:
-        raise Interrupted(answer) from None
+        raise AnswerStopped(answer) from None
+    finally:
+        printer.settle()  # also where Ctrl-C came while it began to wait
     return answer
 
 
-class Interrupted(CommandFailed):
+class AnswerStopped(Interrupted):
     """Ctrl-C cut an answer short."""
 
     def __init__(self, answer: Answer) -> None:
@@ -132,34 +136,31 @@ class _Printer:
         self._status: Status | None = None
         self._thinking = False
 
-    def __enter__(self) -> _Printer:
+    def wait(self) -> None:
+        """Show that nothing has come yet, until ``settle`` or the first word."""
         if self._watched:
             self._status = self._console.status("Waiting for the model")
             self._status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._settle()
 
     def say(self, comment: str) -> None:
         if self._status is not None and comment.startswith("prefill "):
             self._status.update(f"Reading the prompt, {comment.removeprefix('prefill ')} tokens")
 
     def thinks(self, piece: str) -> None:
-        self._settle()
+        self.settle()
         if self._watched:
             self._console.print(harmless(piece), end="", style="dim", markup=False)
             self._thinking = True
 
     def writes(self, piece: str) -> None:
-        self._settle()
+        self.settle()
         if self._thinking:
             self._console.print("\n")
             self._thinking = False
         typer.echo(piece if self._plain else harmless(piece), nl=False)
         sys.stdout.flush()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         if self._status is not None:
             self._status.stop()
             self._status = None

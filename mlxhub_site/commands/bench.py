@@ -25,7 +25,8 @@ def bench(
     rounds: Annotated[int | None, typer.Option(min=1, max=20, help="Rounds per figure.")] = None,
     clients: Annotated[str, typer.Option(help="Clients at once, for example 1,2,4.")] = "",
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write the run to this file.")
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Also write the run to it; a dash: print it."),
     ] = None,
     save: Annotated[bool, typer.Option(help="Keep the run in the hub's history.")] = True,
 ) -> None:

@@ -24,23 +24,20 @@ from apps.inference.models import BenchmarkRun
 from apps.inference.services import ModelNotFound
 from apps.jobs.models import JobState
 from mlxhub_site.commands.interrupts import interrupts
-from mlxhub_site.commands.outcome import CommandFailed
+from mlxhub_site.commands.outcome import BadUsage, CommandFailed, NotFound, Refused, Unreachable
+from mlxhub_site.commands.output import DASH, console, write_json
 from mlxhub_site.supervisor.instance import running_hub_url
 
 
-class BenchFailed(CommandFailed):
-    """No figures; the message says why and what to do."""
-
-
 def plan_of(*, quick: bool, rounds: int | None, clients: str) -> Plan:
-    """The plan that the options ask for. Raises BenchFailed."""
+    """The plan that the options ask for. Raises BadUsage."""
     try:
         numbers = [int(each) for each in clients.replace(",", " ").split()] or None
         return (QUICK if quick else FULL).but(rounds=rounds, clients=numbers)
     except ValidationError as error:
-        raise BenchFailed(f"--clients {clients}: {error.errors()[0]['msg']}.") from error
+        raise BadUsage(f"--clients {clients}: {error.errors()[0]['msg']}.") from error
     except ValueError as error:
-        raise BenchFailed(f"--clients takes whole numbers, for example 1,2,4: {error}.") from error
+        raise BadUsage(f"--clients takes whole numbers, for example 1,2,4: {error}.") from error
 
 
 def bench(
@@ -52,48 +49,48 @@ def bench(
     json_file: Path | None,
     save: bool,
 ) -> None:
-    """Measure, print, and keep the run unless ``save`` is off. Raises BenchFailed."""
+    """Measure, print, and keep the run unless ``save`` is off. Raises CommandFailed."""
     if model is None:
-        raise BenchFailed("Name the model as that server calls it: `mlx-hub bench MODEL …`.")
+        raise BadUsage("Name the model as that server calls it: `mlx-hub bench MODEL …`.")
     api_key = _api_key(api_key_env)
     hub_url = None if base_url else _hub_url()
     try:
         run = services.create(model_name=model, url=base_url, plan=plan)
-    except (ModelNotFound, MeasuringError) as error:
-        raise BenchFailed(str(error)) from error
-    console = Console()
-    console.print(f"Measuring {run.model_name} on {run.target}. Ctrl-C cancels.")
+    except ModelNotFound as error:
+        raise NotFound(str(error)) from error
+    except MeasuringError as error:
+        raise BadUsage(str(error)) from error
+    out = console(stderr=json_file == DASH)
+    out.print(f"Measuring {run.model_name} on {run.target}. Ctrl-C cancels.")
     try:
-        _follow(run, console, hub_url=hub_url, api_key=api_key)
-        _report(run, console, json_file)
+        _follow(run, hub_url=hub_url, api_key=api_key)
+        _report(run, out, json_file)
     finally:
         if not save:
             BenchmarkRun.objects.filter(pk=run.pk).delete()
     if save:
-        console.print(f"Kept as benchmark {run.pk} on the hub's Benchmarks page.")
+        out.print(f"Kept as benchmark {run.pk} on the hub's Benchmarks page.")
 
 
 def _api_key(variable: str) -> str | None:
     if not variable:
         return None
     if not (key := os.environ.get(variable)):
-        raise BenchFailed(f"The environment variable {variable} is empty or not set.")
+        raise BadUsage(f"The environment variable {variable} is empty or not set.")
     return key
 
 
 def _hub_url() -> str:
     address = running_hub_url(settings.HUB.engine_socket.parent)
     if address is None:
-        raise BenchFailed(
+        raise Unreachable(
             "The hub is not running. Start it with `mlx-hub up`, or measure another server "
             "with --base-url."
         )
     return f"{address}/v1"
 
 
-def _follow(
-    run: BenchmarkRun, console: Console, *, hub_url: str | None, api_key: str | None
-) -> None:
+def _follow(run: BenchmarkRun, *, hub_url: str | None, api_key: str | None) -> None:
     """Run it, with a bar that tells how far it is."""
     columns = (
         TextColumn("{task.description}"),
@@ -101,7 +98,9 @@ def _follow(
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Bar(*columns, console=console, transient=True) as bar, interrupts() as interrupted:
+    watched = console(stderr=True)
+    bar = Bar(*columns, console=watched, transient=True, disable=not watched.is_terminal)
+    with bar, interrupts() as interrupted:
         task = bar.add_task("Starting", total=run.steps_total)
 
         def show(progress: Progress) -> None:
@@ -118,18 +117,15 @@ def _follow(
             )
         except AnotherRuns as error:
             services.cancel(run=run)
-            raise BenchFailed(str(error)) from error
+            raise Refused(str(error)) from error
 
 
-def _report(run: BenchmarkRun, console: Console, json_file: Path | None) -> None:
+def _report(run: BenchmarkRun, out: Console, json_file: Path | None) -> None:
     if not run.is_done:
-        raise BenchFailed(run.error or f"The benchmark was {run.get_state_display()}.")
-    console.print(_table(measured([run])[0]))
+        raise CommandFailed(run.error or f"The benchmark was {run.get_state_display()}.")
+    out.print(_table(measured([run])[0]))
     if json_file is not None:
-        try:
-            json_file.write_text(BenchmarkOut.of(run).model_dump_json(indent=2) + "\n")
-        except OSError as error:
-            raise BenchFailed(f"{json_file} can't be written: {error.strerror}.") from error
+        write_json(BenchmarkOut.of(run).model_dump_json(indent=2), json_file)
 
 
 def _table(one: Measured) -> Table:

@@ -70,14 +70,19 @@ def clear(
         str | None, typer.Argument(metavar="[ID]", help="One entry; default: all of them.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Drop an entry, or everything, from memory and disk."""
     if entry is None and not yes and not typer.confirm("Drop every entry, pinned ones too?"):
         raise typer.Exit(1)
     with hub() as client:
         path = "/admin/cache/prompts" + (f"/{segment(entry)}" if entry else "")
-        gone = client.delete(path)["evicted"]
-    typer.echo(f"{gone} {'entry' if gone == 1 else 'entries'} dropped.")
+        gone = client.delete(path)
+    if as_json:
+        print_json(gone)
+        return
+    count = gone["evicted"]
+    typer.echo(f"{count} {'entry' if count == 1 else 'entries'} dropped.")
 
 
 @commands.command("warm")
@@ -88,11 +93,15 @@ def warm_text(
         str | None, typer.Option(help="MODEL or MODEL:ADAPTER; default: the first one.")
     ] = None,
     pin: Annotated[bool, typer.Option("--pin", help="Keep it from eviction.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compute a system prompt's KV ahead of the first chat."""
     body = {"model": model, "system_prompt": _text_of(prompt), "pin": pin}
     with hub() as client:
         warmed = client.post("/admin/cache/prompts/warmup", body)
+    if as_json:
+        print_json(warmed)
+        return
     typer.echo(
         f"{warmed['model']}: {warmed['tokens']:,} tokens are warm, "
         f"{warmed['cached_tokens']:,} were before ({warmed['seconds']:.2f} s)."

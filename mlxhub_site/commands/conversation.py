@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,11 @@ NUMBERS: dict[str, type[int] | type[float]] = {
     "seed": int, "repetition_penalty": float,
 }  # fmt: skip
 """What /set knows. The hub checks the values."""
+
+FENCE = '"""'
+"""Opens and closes a question of several lines."""
+
+NOTHING_YET = "Nothing was answered yet."
 
 
 class Leave(Exception):
@@ -68,6 +74,7 @@ def _help(client: HubClient, talk: Conversation, rest: str) -> None:
     """List this."""
     for word, command in _COMMANDS.items():
         typer.echo(f"{word:<9} {command.__doc__}")
+    typer.echo(f"{FENCE:<9} Opens and ends a question of several lines.")
 
 
 def _new(client: HubClient, talk: Conversation, rest: str) -> None:
@@ -103,9 +110,12 @@ def _set(client: HubClient, talk: Conversation, rest: str) -> None:
         typer.echo(f"{name} is the model's own.")
         return
     try:
-        talk.settings[name] = NUMBERS[name](value)
+        number = NUMBERS[name](value)
     except ValueError as error:
         raise BadUsage(f"{value!r} is no number for {name}.") from error
+    if isinstance(number, float) and not math.isfinite(number):
+        raise BadUsage(f"{value!r} is no number for {name}.")
+    talk.settings[name] = number
     typer.echo(f"{name} is {value}.")
 
 
@@ -139,6 +149,8 @@ def _save(client: HubClient, talk: Conversation, rest: str) -> None:
     """Write the conversation to a file, as a row to train on: /save FILE."""
     if not rest:
         raise BadUsage("Say where to: /save FILE.")
+    if not talk.turns:
+        raise BadUsage(NOTHING_YET)
     row = json.dumps({"messages": talk.messages}, ensure_ascii=False)
     try:
         with Path(rest).expanduser().open("a", encoding="utf-8") as file:
@@ -155,7 +167,7 @@ def _leave(client: HubClient, talk: Conversation, rest: str) -> None:
 
 def _taken_back(talk: Conversation) -> str:
     if not talk.turns:
-        raise BadUsage("Nothing was answered yet.")
+        raise BadUsage(NOTHING_YET)
     question, _ = talk.turns.pop()
     return question
 

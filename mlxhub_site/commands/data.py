@@ -20,11 +20,10 @@ from mlxhub_site.commands.data_rows import drop, languages, map_columns, mask
 from mlxhub_site.commands.data_sources import from_chats, import_data, merge
 from mlxhub_site.commands.hub.client import HubClient
 from mlxhub_site.commands.hub.options import for_any_hub, hub
-from mlxhub_site.commands.output import console, print_json, text
+from mlxhub_site.commands.output import AsJson, console, print_json, text
 
 commands = typer.Typer(no_args_is_help=True, help="Make datasets of files, check and split them.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1)]
 
 commands.command("import")(import_data)
@@ -59,6 +58,7 @@ def check(
     name: Name,
     number: Number = None,
     near: Annotated[bool, typer.Option("--near", help="Look for near duplicates too.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell what is wrong with the rows. Exit status 1 where some can't be learnt from."""
     with hub() as client:
@@ -67,7 +67,9 @@ def check(
         facts = client.get(f"{address(name)}/statistics", version=number)
         problems = facts["problems"] | _near_duplicates(client, name, number)
     table = _faults_table(problems, facts["personal"])
-    if table.row_count:
+    if as_json:
+        print_json(facts | {"problems": problems})
+    elif table.row_count:
         console().print(table)
     else:
         typer.echo(f"Nothing is wrong with the {facts['rows']:,} rows.")
@@ -104,6 +106,7 @@ def split(
     seed: Seed = 0,
     group_by: Annotated[str, typer.Option(help="Rows that agree in it stay together.")] = "",
     stratify_by: Annotated[str, typer.Option(help="Each of its values is split alike.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Divide the rows into training, validation and test."""
     order = {
@@ -115,7 +118,7 @@ def split(
         "stratify_by": stratify_by,
     }
     with hub() as client:
-        change(client, name, order)
+        change(client, name, order, as_json=as_json)
 
 
 @commands.command()
@@ -124,10 +127,12 @@ def sample(
     name: Name,
     rows: Annotated[int, typer.Option(min=0, help="Training rows to keep; 0: all.")] = 0,
     seed: Seed = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Shuffle the training rows, and keep so many of them."""
     with hub() as client:
-        change(client, name, {"kind": "sample", "rows": rows, "seed": seed})
+        order = {"kind": "sample", "rows": rows, "seed": seed}
+        change(client, name, order, as_json=as_json)
 
 
 commands.command("map")(map_columns)

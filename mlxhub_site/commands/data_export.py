@@ -14,6 +14,7 @@ from mlxhub_site.commands.data_jobs import Name, Number, address, misuse, versio
 from mlxhub_site.commands.hub.client import HubClient
 from mlxhub_site.commands.hub.options import for_any_hub, hub
 from mlxhub_site.commands.outcome import BadUsage, Unreachable
+from mlxhub_site.commands.output import AsJson, print_json
 
 if TYPE_CHECKING:
     from apps.datasets.exporting import Format
@@ -29,6 +30,7 @@ def export(
         str, typer.Option(help="jsonl (what mlx-lm reads), openai, sharegpt or parquet.")
     ] = "jsonl",
     number: Number = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the rows to a folder, a file for each split."""
     to = to.expanduser().absolute()
@@ -36,6 +38,9 @@ def export(
         version = version_of(client, name, number)
         write = _received if client.is_remote else _written
         files = write(client, name, version["number"], format, to)
+    if as_json:
+        print_json({"files": [str(file) for file in files]})
+        return
     for file in files:
         typer.echo(str(file))
 

@@ -17,7 +17,7 @@ from mlxhub_site.commands.following import watched
 from mlxhub_site.commands.hub.client import HubClient, segment
 from mlxhub_site.commands.jobs import Job
 from mlxhub_site.commands.outcome import BadUsage, CommandFailed, NotFound
-from mlxhub_site.commands.output import Tell
+from mlxhub_site.commands.output import Tell, print_json
 
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="As `mlx-hub data list` has it.")]
 Number = Annotated[
@@ -52,14 +52,19 @@ def examined(client: HubClient, name: str, order: dict[str, Any], **query: Any) 
     return done(client, client.post(f"{address(name)}/changes", order, **query))
 
 
-def change(client: HubClient, name: str, order: dict[str, Any], **query: Any) -> None:
+def change(
+    client: HubClient, name: str, order: dict[str, Any], *, as_json: bool, **query: Any
+) -> None:
     """Make a version, and say which. Raises CommandFailed."""
-    tell_version(client, examined(client, name, order, **query))
+    tell_version(client, examined(client, name, order, **query), as_json=as_json)
 
 
-def tell_version(client: HubClient, job: Job) -> None:
+def tell_version(client: HubClient, job: Job, *, as_json: bool) -> None:
     """Say which version a job made."""
     made = version_of(client, job["dataset"], job["result"])
+    if as_json:
+        print_json({"dataset": job["dataset"]} | made)
+        return
     typer.echo(
         f"{job['dataset']}, version {made['number']}: {rows_in(made):,} rows. {made['change']}."
     )

@@ -10,6 +10,7 @@ import typer
 from mlxhub_site.commands.data_jobs import Name, address, change, examined, misuse
 from mlxhub_site.commands.hub.options import for_any_hub, hub
 from mlxhub_site.commands.outcome import BadUsage
+from mlxhub_site.commands.output import AsJson, print_json
 
 if TYPE_CHECKING:
     from enum import IntFlag
@@ -32,6 +33,7 @@ def map_columns(
         list[str] | None, typer.Option(help="A column that stays beside the row; repeat it.")
     ] = None,
     where: Where = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make rows of the imported columns; of the records that meet every --where."""
     from apps.datasets.formats.mapping import ROLES, Target
@@ -50,7 +52,7 @@ def map_columns(
         columns = next((each for each in versions if each["kind"] == "unmapped"), None)
         if columns is None:
             raise BadUsage(f"{name} was not imported as columns, so there is nothing to map.")
-        change(client, name, order, version=columns["number"])
+        change(client, name, order, as_json=as_json, version=columns["number"])
 
 
 @for_any_hub
@@ -67,6 +69,7 @@ def drop(
         typer.Option(help="A language's code, as `mlx-hub data languages` tells; repeat it."),
     ] = None,
     where: Where = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove the rows that have a problem, personal data, a language, or meet every --where."""
     from apps.datasets.formats.checks import Problem
@@ -81,7 +84,7 @@ def drop(
     if not any(chosen.values()):
         raise BadUsage("Say which rows: --problem, --personal, --language or --where.")
     with hub() as client:
-        change(client, name, {"kind": "drop"} | chosen)
+        change(client, name, {"kind": "drop"} | chosen, as_json=as_json)
 
 
 @for_any_hub
@@ -91,22 +94,26 @@ def mask(
         list[str] | None,
         typer.Option(help="email, phone, card or key; repeat it. Default: all of them."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Put the kind in place of personal data, as [EMAIL]."""
     from apps.datasets.formats.personal import Personal
 
     kinds = _names(Personal, personal or list(Personal.__members__), "kind of personal data")
     with hub() as client:
-        change(client, name, {"kind": "mask", "personal": kinds})
+        change(client, name, {"kind": "mask", "personal": kinds}, as_json=as_json)
 
 
 @for_any_hub
-def languages(name: Name) -> None:
+def languages(name: Name, as_json: AsJson = False) -> None:
     """Tell which languages the answers are in."""
     from apps.datasets.language_names import language_name
 
     with hub() as client:
         job = examined(client, name, {"kind": "languages"})
+    if as_json:
+        print_json(job["figures"]["languages"])
+        return
     for code, count in job["figures"]["languages"].items():
         typer.echo(f"{code:>4}  {count:>10,}  {language_name(code)}")
 

@@ -23,6 +23,7 @@ from mlxhub_site.commands.hub.client import HubClient
 from mlxhub_site.commands.hub.options import for_any_hub, hub
 from mlxhub_site.commands.jobs import Job
 from mlxhub_site.commands.outcome import BadUsage, CommandFailed
+from mlxhub_site.commands.output import AsJson, print_json
 
 HUB_PREFIX = "hf:"
 
@@ -44,6 +45,7 @@ def import_data(
         int | None,
         typer.Option(min=1, help="Of a dataset on Hugging Face: only the first of each split."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Read a source into a new dataset. What lies here is sent where the hub is elsewhere."""
     if not source.startswith(HUB_PREFIX) and (revision or rows):
@@ -56,7 +58,7 @@ def import_data(
         else:
             path = str(Path(source).expanduser().absolute())
             job = client.post("/api/datasets", {"path": path, "name": name})
-        _tell_import(client, done(client, job))
+        _tell_import(client, done(client, job), as_json=as_json)
 
 
 def _fetched(client: HubClient, source: str, options: dict[str, Any]) -> Job:
@@ -77,13 +79,16 @@ def _fetched(client: HubClient, source: str, options: dict[str, Any]) -> Job:
     return jobs[-1]  # its first one
 
 
-def _tell_import(client: HubClient, job: Job) -> None:
+def _tell_import(client: HubClient, job: Job, *, as_json: bool) -> None:
     """Say what came of it, and what of the source is not in it."""
     name = job["dataset"]
     made = version_of(client, name)
+    unreadable = client.get(f"{address(name)}/statistics", version=1)["unreadable"]
+    if as_json:
+        print_json({"dataset": name} | made | {"unreadable": unreadable})
+        return
     typer.echo(f"{name}: {rows_in(made):,} rows. {made['change']}.")
-    facts = client.get(f"{address(name)}/statistics", version=1)
-    for fault, count in facts["unreadable"].items():
+    for fault, count in unreadable.items():
         typer.echo(f"Not imported: {count:,} of {fault.replace('_', ' ')}.", err=True)
 
 
@@ -100,16 +105,20 @@ def from_chats(
     name: Annotated[str, typer.Option(help="Of the new dataset.")] = "Conversations",
     add_to: Annotated[str, typer.Option(help="A dataset to add to, instead of a new one.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the rows.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a dataset of the playground's conversations, ratings and corrections."""
     pick = {"kind": kind, "which": which, "conversations": conversation or []}
     with hub() as client:
         if dry_run:
             found = client.post("/api/conversations/rows", pick)
+            if as_json:
+                print_json(found)
+                return
             typer.echo(f"{found['total']:,} rows of {found['conversations']:,} conversations.")
             return
         job = client.post("/api/conversations/dataset", pick | {"name": name, "dataset": add_to})
-        tell_version(client, done(client, job))
+        tell_version(client, done(client, job), as_json=as_json)
 
 
 @for_any_hub
@@ -119,7 +128,9 @@ def merge(
     number: Annotated[
         int | None, typer.Option("--version", min=1, help="Of the other; default: the present.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Add the rows of another dataset of the same kind, each to its split."""
     with hub() as client:
-        change(client, name, {"kind": "merge", "other": other, "other_version": number})
+        order = {"kind": "merge", "other": other, "other_version": number}
+        change(client, name, order, as_json=as_json)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from mlxhub_site.commands.hub.options import here_only
+from mlxhub_site.commands.hub.options import here_only, quiet
 from mlxhub_site.commands.outcome import ExitCode
 from mlxhub_site.commands.output import AsJson, console, print_json, text
 
@@ -32,7 +32,8 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Look at the hub and the machine, and say what to do. Exit status 1 where something is down."""
-    lines = [_mended(line) if fix else line for line in _lines()]
+    with quiet():
+        lines = [_mended(line) if fix else line for line in _lines()]
     if as_json:
         print_json([
             {"label": each.label, "state": each.state, "detail": each.detail,

@@ -18,13 +18,12 @@ from rich.progress import (
 )
 
 from apps.models.sizes import readable
+from mlxhub_site.commands.following import has_worker
 from mlxhub_site.commands.hub.client import HubClient
 from mlxhub_site.commands.hub.options import for_any_hub, hub
-from mlxhub_site.commands.outcome import CommandFailed
+from mlxhub_site.commands.jobs import ACTIVE, LOOK_SECONDS
+from mlxhub_site.commands.outcome import CommandFailed, Interrupted
 from mlxhub_site.commands.output import AsJson, console, print_json, text
-
-LOOK_SECONDS = 0.5
-"""Between two looks at a download."""
 
 
 class Show(Protocol):
@@ -73,7 +72,7 @@ def _told(repo: str, ordered: dict[str, Any]) -> str:
             return "It was paused. The same command goes on from here."
         case "queued" | "running":
             size = readable(download["bytes_total"])
-            return f"{repo} ({size}) is in the queue of the worker. `mlx-hub jobs` shows it."
+            return f"{repo} ({size}) is in the queue of the worker. `mlx-hub jobs --all` shows it."
         case state:
             return f"{repo} is {state}."
 
@@ -83,28 +82,28 @@ def followed(client: HubClient, download: dict[str, Any]) -> dict[str, Any]:
     path = f"/api/downloads/{download['id']}"
     try:
         with shown(download["bytes_total"]) as show:
-            while download["state"] in ("queued", "running"):
+            while download["state"] in ACTIVE:
                 show(download["doing"], download["bytes_done"])
-                if not client.is_remote:
+                if not has_worker(client):
                     _bring_here(download["id"], show)
-                download = client.get(path)
-                if download["state"] in ("queued", "running"):
+                download = client.look(path)
+                if download["state"] in ACTIVE:
                     time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
-        raise CommandFailed(
-            "Stopped looking. A worker that is at it goes on; without one the same command "
-            "goes on from here."
-        ) from None
+        if has_worker(client):
+            raise Interrupted(
+                "Stopped looking. The hub goes on with it, and `mlx-hub jobs --all` shows it."
+            ) from None
+        raise Interrupted("It is paused. The same command goes on from here.") from None
     return download
 
 
 def _bring_here(key: int, show: Show) -> None:
-    """Do the worker's part where no worker of this machine is alive."""
-    from apps.discovery.downloads.following import run_here, worker_is_alive
+    """Do the worker's part."""
+    from apps.discovery.downloads.following import run_here
     from apps.discovery.downloads.models import Download
 
-    if not worker_is_alive():
-        run_here(Download.objects.get(pk=key), show)
+    run_here(Download.objects.get(pk=key), show)
 
 
 @contextmanager

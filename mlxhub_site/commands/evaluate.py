@@ -52,7 +52,7 @@ def evaluate(
     if as_json:
         print_json(made)
     elif made["state"] in ACTIVE:
-        typer.echo(f"Evaluation {made['id']} is queued; its page shows how far it is.")
+        typer.echo(f"Evaluation {made['id']} is queued. `mlx-hub jobs --all` shows it.")
     else:
         console().print(_scores(made))
     require_no_failure(made)

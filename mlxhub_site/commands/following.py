@@ -11,11 +11,12 @@ from typing import Literal
 from mlxhub_site.commands.hub.client import HubClient
 from mlxhub_site.commands.interrupts import interrupts
 from mlxhub_site.commands.jobs import ACTIVE, LOOK_SECONDS, Job
-from mlxhub_site.commands.outcome import CommandFailed
+from mlxhub_site.commands.outcome import CommandFailed, Interrupted
 from mlxhub_site.commands.output import Tell, progress_bar
 
 Kind = Literal["evaluations", "publications"]
 
+ENDING = "stopping; Ctrl-C again leaves at once"
 
 Work = Callable[[int, Tell, threading.Event], None]
 """Runs the job of a key to its end, here; the event is set where somebody wants it to end."""
@@ -26,27 +27,45 @@ def followed(client: HubClient, kind: Kind, job: Job) -> Job:
     return watched(client, f"/api/{kind}/{job['id']}", job, partial(_work_here, kind))
 
 
-def watched(client: HubClient, path: str, job: Job, work: Work) -> Job:
-    """The job at ``path`` when it is over. Ctrl-C cancels it.
+def watched(client: HubClient, path: str, job: Job, work: Work, *, end: str = "cancel") -> Job:
+    """The job at ``path`` when it stands still, with a bar until then.
 
+    Ctrl-C asks the hub for ``end``, an action on the job; a second one raises Interrupted.
     ``work`` does the worker's part where no worker of this machine is alive.
     """
+    try:
+        return _watched(client, path, job, work, end)
+    except KeyboardInterrupt:
+        raise Interrupted("Left before the job had stopped; it was told to.") from None
+
+
+def _watched(client: HubClient, path: str, job: Job, work: Work, end: str) -> Job:
     asked = False
     with progress_bar() as tell, interrupts() as interrupted:
         while job["state"] in ACTIVE:
-            tell(job["doing"] or job["state"], job["fraction"])
+            tell(ENDING if asked else job["doing"] or job["state"], _fraction(job))
             if interrupted.is_set() and not asked:
-                client.post(f"{path}/cancel")
+                client.post(f"{path}/{end}")
                 asked = True
-            if not client.is_remote and not _worker_is_alive():
+            if not has_worker(client):
                 work(job["id"], tell, interrupted)
-            job = client.get(path)
+            job = client.look(path)
             if job["state"] in ACTIVE:
                 interrupted.wait(LOOK_SECONDS) if not asked else time.sleep(LOOK_SECONDS)
     return job
 
 
-def _worker_is_alive() -> bool:
+def _fraction(job: Job) -> float:
+    """How far it is; a training tells its steps."""
+    if "steps" in job:
+        return float(job["step"] / max(job["steps"], 1))
+    return float(job["fraction"])
+
+
+def has_worker(client: HubClient) -> bool:
+    """Whether jobs get done without this process: another hub looks after its own."""
+    if client.is_remote:
+        return True
     from apps.discovery.downloads.following import worker_is_alive
 
     return worker_is_alive()

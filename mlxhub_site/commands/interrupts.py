@@ -4,19 +4,53 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+
+SAME_SIGNAL = 0.5
+"""Seconds in which another signal is the same wish: a launcher and a terminal both pass it on."""
+
+_seen: ContextVar[threading.Event | None] = ContextVar("seen", default=None)
+"""Set once Ctrl-C has ended something that the running command was at."""
+
+
+@contextmanager
+def one_command() -> Iterator[Callable[[], bool]]:
+    """What it yields tells whether Ctrl-C has ended something within the block."""
+    seen = threading.Event()
+    token = _seen.set(seen)
+    try:
+        yield seen.is_set
+    finally:
+        _seen.reset(token)
 
 
 @contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """Set by Ctrl-C, which so ends the job rather than the process in the middle of it."""
+    """Set by Ctrl-C, which so ends the job rather than the process in the middle of it.
+
+    Who doesn't want to wait for that asks again, which raises KeyboardInterrupt.
+    """
     interrupted = threading.Event()
-    before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    first = 0.0
+
+    def on_signal(*_: object) -> None:
+        nonlocal first
+        if not interrupted.is_set():
+            first = time.monotonic()
+            interrupted.set()
+        elif time.monotonic() - first > SAME_SIGNAL:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, on_signal)
     try:
         yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
+        if interrupted.is_set() and (seen := _seen.get()) is not None:
+            seen.set()
 
 
 @contextmanager

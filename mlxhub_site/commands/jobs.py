@@ -1,8 +1,9 @@
-"""`mlx-hub jobs | logs | pause | stop | resume`: trainings, looked at and steered."""
+"""`mlx-hub jobs | pause | stop | resume`: trainings, looked at and steered."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Annotated, Any
 
 import typer
@@ -21,12 +22,15 @@ Number = Annotated[int, typer.Argument(metavar="JOB", min=1, help="As `mlx-hub j
 
 ACTIVE = ("queued", "running")
 
+_SHOWN = ("what", "id", "subject", "state", "doing")
+"""Columns of what is no training."""
+
 
 @for_any_hub
 def jobs(
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
     everything: Annotated[
-        bool, typer.Option("--all", help="Downloads, conversions and benchmarks too.")
+        bool, typer.Option("--all", help="Jobs of every kind: downloads, conversions, …")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -50,46 +54,28 @@ def jobs(
 
 
 @for_any_hub
-def logs(
-    key: Number,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Until the job stands still.")
-    ] = False,
-    events: Annotated[bool, typer.Option("--events", help="Figures as JSON lines.")] = False,
-) -> None:
-    """Print the end of a training job's log."""
-    path = f"/api/training/jobs/{key}/tail/{'events' if events else 'log'}"
-    with hub() as client:
-        read: int | None = None
-        while True:
-            active = client.get(f"/api/training/jobs/{key}")["state"] in ACTIVE
-            tail = client.get(path, after=read)
-            typer.echo(tail["text"], nl=False)
-            more = bool(tail["text"]) and read is not None
-            read = tail["next"]
-            if more:
-                continue
-            if not (follow and active):
-                return
-            time.sleep(LOOK_SECONDS)
-
-
-@for_any_hub
 def stop(
     key: Number,
     cancel: Annotated[bool, typer.Option("--cancel", help="Save nothing more.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Stop a job with a checkpoint and its result as it is. It may be resumed."""
     with hub() as client:
         job = client.post(f"/api/training/jobs/{key}/{'cancel' if cancel else 'stop'}")
+    if as_json:
+        print_json(job)
+        return
     typer.echo(f"{job['name']}: {'stopping' if job['state'] in ACTIVE else job['state']}.")
 
 
 @for_any_hub
-def pause(key: Number) -> None:
+def pause(key: Number, as_json: AsJson = False) -> None:
     """Have a job save a checkpoint and give its turn back. `resume` goes on with it."""
     with hub() as client:
         job = client.post(f"/api/training/jobs/{key}/pause")
+    if as_json:
+        print_json(job)
+        return
     typer.echo(f"{job['name']}: {'pausing' if job['state'] == 'running' else job['state']}.")
 
 
@@ -104,27 +90,31 @@ def resumed(client: HubClient, key: int) -> Job:
     return job
 
 
-_SHOWN = ("what", "id", "subject", "state", "doing")
-
-
 def _others(client: HubClient, limit: int) -> list[dict[str, Any]]:
     """Jobs that are no trainings, in one shape; what failed tells why in place of its stage."""
-    kinds = (
-        ("/api/downloads", "downloads", "download", "repo_id"),
-        ("/api/models/jobs", "jobs", "", "subject"),
-        ("/api/benchmarks", "benchmarks", "benchmark", "model"),
+    repository = itemgetter("repo_id")
+    kinds: tuple[tuple[str, str, str, Callable[[Job], str]], ...] = (
+        ("/api/downloads", "downloads", "download", repository),
+        ("/api/models/jobs", "jobs", "", itemgetter("subject")),
+        ("/api/benchmarks", "benchmarks", "benchmark", itemgetter("model")),
+        ("/api/evaluations", "evaluations", "evaluation", _evaluated),
+        ("/api/publications", "publications", "publication", repository),
     )
     return [
         {
             "what": kind or each["kind"],
             "id": each["id"],
-            "subject": each[subject],
+            "subject": subject(each),
             "state": each["state"],
             "doing": each.get("doing") or each.get("error") or "",
         }
         for path, name, kind, subject in kinds
         for each in client.get(path, limit=limit)[name]
     ]
+
+
+def _evaluated(job: Job) -> str:
+    return ", ".join(job["plan"]["subjects"])
 
 
 def _jobs_table(found: list[Job], *, wide: bool) -> Table:

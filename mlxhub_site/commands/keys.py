@@ -45,6 +45,7 @@ def create(
         int | None, typer.Option(min=1, max=36500, help="Default: it does not expire.")
     ] = None,
     note: Annotated[str, typer.Option(help="Whose it is, or what for.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Make a key and print it. It is not stored and can't be shown again."""
     from apps.inference.keys.models import ApiKey
@@ -53,7 +54,7 @@ def create(
     if ApiKey.objects.filter(name=name).exists():
         raise Refused(f"There is a key {name!r} already. Choose another name.")
     expires_at = None if expires_days is None else timezone.now() + timedelta(days=expires_days)
-    _, text = create_key(
+    key, text = create_key(
         name=name,
         may_infer=inference,
         may_manage=management,
@@ -62,7 +63,10 @@ def create(
         expires_at=expires_at,
         note=note,
     )
-    typer.echo(text)
+    if as_json:
+        print_json(_described(key) | {"key": text})
+    else:
+        typer.echo(text)
     typer.echo("Keep it now: it can't be shown again.", err=True)
 
 
@@ -123,5 +127,6 @@ def _described(key: ApiKey) -> dict[str, Any]:
         "scopes": key.scopes,
         "models": key.models_in_words,
         "limits": key.limits_in_words,
+        "expires_at": None if key.expires_at is None else key.expires_at.isoformat(),
         "last_used_at": None if key.last_used_at is None else key.last_used_at.isoformat(),
     }

@@ -1,15 +1,21 @@
-"""`mlx-hub import | load | unload`: models into the registry, and into memory."""
+"""`mlx-hub import | load | unload | ps`: models into the registry, and into memory."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
+from apps.models.sizes import readable
 from mlxhub_site.commands.answering import default_model
 from mlxhub_site.commands.hub.client import SILENCE_SECONDS, HubClient, segment
 from mlxhub_site.commands.hub.options import for_any_hub, here_only, hub
-from mlxhub_site.commands.outcome import Refused
+from mlxhub_site.commands.outcome import BadUsage, Refused
+from mlxhub_site.commands.output import AsJson, console, print_json, text
+from mlxhub_site.commands.registry import model_path
 
 OptionalName = Annotated[
     str | None, typer.Argument(metavar="[MODEL]", help="A model, as `mlx-hub list` has it.")
@@ -30,19 +36,28 @@ def import_model(
     found: Annotated[
         bool, typer.Option("--found", help="List the models that other programs keep here.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Register a model: a GGUF file is converted, a folder in mlx-lm's format stays where it is."""
     from django.core.management import call_command
 
+    if as_json and not found:
+        raise BadUsage("--json is for what --found lists.")
+    if as_json:
+        print_json(_found())
+        return
     call_command("import_model", *filter(None, [what]), name=name, found=found)
 
 
 @for_any_hub
-def load(name: OptionalName = None) -> None:
+def load(name: OptionalName = None, as_json: AsJson = False) -> None:
     """Load a model's weights into memory, so that its first chat need not wait."""
     with hub() as client:
         model = name or default_model(client)
-        ready = client.post(f"/api/models/{segment(model)}/load", patience=SILENCE_SECONDS)
+        ready = client.post(f"{model_path(client, model)}/load", patience=SILENCE_SECONDS)
+    if as_json:
+        print_json(ready)
+        return
     typer.echo(f"{ready['model']['name']} is loaded ({ready['seconds']:.1f} s).")
 
 
@@ -51,7 +66,7 @@ def unload(name: OptionalName = None) -> None:
     """Free the memory of a loaded model; without a name, of all that nobody uses just now."""
     with hub() as client:
         if name is not None:
-            client.post(f"/api/models/{segment(name)}/unload")
+            client.post(f"{model_path(client, name)}/unload")
             typer.echo(f"{name} is unloaded.")
             return
         loaded = [each["name"] for each in client.get("/api/loaded")["models"]]
@@ -71,3 +86,36 @@ def _gave_way(client: HubClient, model: str) -> bool:
         return False
     typer.echo(f"{model} is unloaded.")
     return True
+
+
+@for_any_hub
+def ps(as_json: AsJson = False) -> None:
+    """List the models in memory: what each takes, and how long it stays."""
+    with hub() as client:
+        found = client.get("/api/loaded")
+    if as_json:
+        print_json(found)
+        return
+    if found["loading"]:
+        typer.echo(f"{found['loading']} is being loaded.")
+    if not found["models"]:
+        typer.echo("No model is loaded. The first chat with one does it, or `mlx-hub load MODEL`.")
+        return
+    table = Table("Model", "Weights", "Live KV", "Adapters", "Stays", box=None, pad_edge=False)
+    for each in found["models"]:
+        sizes = (readable(each["weights_bytes"]), readable(each["live_kv_bytes"]))
+        table.add_row(*map(text, (each["name"], *sizes, ", ".join(each["adapters"]), _stay(each))))
+    console().print(table)
+
+
+def _stay(model: dict[str, Any]) -> str:
+    if model["unloads_at"] is None:
+        return "until somebody unloads it"
+    end = datetime.fromisoformat(model["unloads_at"]).astimezone()
+    return f"until {end:%H:%M}, longer where it is used"
+
+
+def _found() -> list[dict[str, Any]]:
+    from apps.models.found.scan import found
+
+    return [asdict(each) | {"path": str(each.path)} for each in found()]

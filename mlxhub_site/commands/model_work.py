@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from django.core.management import CommandError
 from pydantic import ValidationError
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mlxhub_site.commands.hub.options import here_only
 from mlxhub_site.commands.interrupts import interrupts
+from mlxhub_site.commands.outcome import BadUsage, CommandFailed, Refused
+from mlxhub_site.commands.output import AsJson, console, print_json, progress_bar, text
 from mlxhub_site.commands.registry import Name, named
 
 if TYPE_CHECKING:
@@ -48,6 +46,7 @@ def convert(
         str | None, typer.Option(help="float16, bfloat16 or float32, of what is not packed.")
     ] = None,
     measure: Measure = True,
+    as_json: AsJson = False,
 ) -> None:
     """Write a model anew as another one: quantised, or unpacked."""
     from apps.models.naming import slug_from
@@ -62,7 +61,7 @@ def convert(
             {"slug": slug_from(new_name), "name": new_name, "dtype": dtype, "measure": measure}
         )
     except ValidationError as error:
-        raise CommandError(_described(error)) from error
+        raise BadUsage(_described(error)) from error
     with _refusals():
         job = services.order_conversion(
             model=named(name).model,
@@ -72,7 +71,7 @@ def convert(
             dtype=plan.dtype,
             measure=plan.measure,
         )
-    _carry_out(job)
+    _carry_out(job, as_json=as_json)
 
 
 @here
@@ -83,6 +82,7 @@ def fuse(
         bool, typer.Option("--dequantize", help="Leave the result unpacked.")
     ] = False,
     measure: Measure = True,
+    as_json: AsJson = False,
 ) -> None:
     """Make an adapter part of the weights of a new model."""
     from apps.models.naming import slug_from
@@ -97,7 +97,7 @@ def fuse(
             dequantize=dequantize,
             measure=measure,
         )
-    _carry_out(job)
+    _carry_out(job, as_json=as_json)
 
 
 @here
@@ -107,6 +107,7 @@ def export(
         Path | None, typer.Option(help="Where to; default: exports in the data folder.")
     ] = None,
     gguf: Annotated[bool, typer.Option("--gguf", help="One GGUF file, not a folder.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a model for other programs: a copy of its folder, or one GGUF file."""
     from apps.models.work import services
@@ -115,61 +116,67 @@ def export(
         job = services.order_export(
             model=named(name).model, format="gguf" if gguf else "folder", destination=to
         )
-    _carry_out(job)
+    _carry_out(job, as_json=as_json)
 
 
 @here
-def verify(name: Name) -> None:
+def verify(name: Name, as_json: AsJson = False) -> None:
     """Compare every file of a model with what was registered. Exit status 1 where one differs."""
     from apps.models.work import services
 
-    _carry_out(services.order_verification(model=named(name).model))
+    job = services.order_verification(model=named(name).model)
+    _carry_out(job, as_json=as_json)
 
 
-def _carry_out(job: ModelJob) -> None:
+def _carry_out(job: ModelJob, *, as_json: bool) -> None:
     """Run the job here, with a bar; its figures, or why it did not get to its end."""
     from apps.jobs.models import JobState
     from apps.jobs.turns import AnotherWorks
     from apps.models.work import services
     from apps.models.work.running import run
 
-    console = Console()
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar, interrupts() as interrupted:
-        task = bar.add_task("Starting", total=1.0)
-
-        def tell(doing: str, fraction: float) -> None:
-            bar.update(task, completed=fraction, description=escape(doing.capitalize()))
-
+    with progress_bar() as tell, interrupts() as interrupted:
         try:
             run(job, stops=interrupted, stopped_as=JobState.CANCELLED, on_progress=tell)
         except AnotherWorks as error:
             services.cancel(job=job)
-            raise CommandError(
+            raise Refused(
                 "Another training, conversion or fusion runs. Try again after it."
             ) from error
-    _report(job, console)
+    _require_success(job)
+    if as_json:
+        from apps.inference.registry.schemas import JobOut
+
+        print_json(JobOut.of(job).model_dump(mode="json"))
+    else:
+        _report(job)
 
 
-def _report(job: ModelJob, console: Console) -> None:
+def _require_success(job: ModelJob) -> None:
+    """Raises CommandFailed."""
     from apps.jobs.models import JobState
-    from apps.models.work.shown import figures_of, notes_of
 
     if job.is_active:
-        raise CommandError(f"The hub's worker is at it already: job {job.pk} on its Jobs page.")
+        raise Refused(
+            f"The hub's worker is at it already: job {job.pk}. `mlx-hub jobs --all` shows it."
+        )
     if job.state != JobState.DONE:
-        raise CommandError(job.error or "It was cancelled, and nothing of it is left.")
+        raise CommandFailed(job.error or "It was cancelled, and nothing of it is left.")
     if damage := job.figures.get("damage"):
-        raise CommandError(damage)
+        raise CommandFailed(damage)
+
+
+def _report(job: ModelJob) -> None:
+    from apps.models.work.shown import figures_of, notes_of
+
+    out = console()
     if rows := figures_of(job):
         table = Table("Figure", "Before", "After", "Change", box=None)
         for row in rows:
             table.add_row(row.label, row.before, row.after, row.change)
-        console.print(table)
+        out.print(table)
     for note in notes_of(job):
-        console.print(escape(note))
+        out.print(text(note))
     if job.result is not None:
         typer.echo(f"{job.result.name} is ready ({job.result.slug}).")
     elif place := job.figures.get("destination"):
@@ -185,13 +192,13 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except RegistryError as error:
-        raise CommandError(str(error)) from error
+        raise Refused(str(error)) from error
 
 
 def _adapter(name: str) -> Adapter:
     chosen = named(name)
     if chosen.adapter is None:
-        raise CommandError(f"Name an adapter too, as {chosen.name}:ADAPTER.")
+        raise BadUsage(f"Name an adapter too, as {chosen.name}:ADAPTER.")
     return chosen.adapter
 
 

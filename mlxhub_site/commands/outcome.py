@@ -5,9 +5,10 @@
       NotFound        3  there is no such model, job, dataset, …
       Unreachable     4  the hub, its engine or a server that is needed does not answer
       Refused         5  it is not allowed, or not now: key, role, conflict, limit, preflight
+      Interrupted   130  Ctrl-C ended it
 
 Messages say what happened, why, and what to do. `mlxhub_site.cli` prints them as one
-line on standard error. A shell sees 130 where Ctrl-C ended a command.
+line on standard error. The status is 130 also where Ctrl-C ended a job that a command was at.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ class Unreachable(CommandFailed):
 
 class Refused(CommandFailed):
     exit_code = ExitCode.REFUSED
+
+
+class Interrupted(CommandFailed):
+    exit_code = ExitCode.INTERRUPTED
 
 
 _OF_STATUS: dict[int, type[CommandFailed]] = {

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 from unicodedata import category
 
@@ -21,13 +22,18 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mlxhub_site.commands.outcome import CommandFailed
+
 WIDE = 100
 """Columns of a terminal from which a table shows everything."""
 
 UNBROKEN = 10_000
 """Width where nobody looks: a program that reads lines wants them whole."""
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the REST API answers it.")]
+DASH = Path("-")
+"""The file that is standard output."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 Tell = Callable[[str, float], None]
 """Called with what is being done and how far it is, from 0 to 1."""
@@ -44,6 +50,17 @@ def console(*, stderr: bool = False) -> Console:
 def print_json(value: Any) -> None:
     """JSON on standard output, indented, in the order it came."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def write_json(content: str, to: Path) -> None:
+    """JSON to a file, or to standard output for DASH. Raises CommandFailed."""
+    if to == DASH:
+        typer.echo(content)
+        return
+    try:
+        to.write_text(f"{content}\n", encoding="utf-8")
+    except OSError as error:
+        raise CommandFailed(f"{to} can't be written: {error.strerror}.") from error
 
 
 def facts_table() -> Table:
@@ -87,5 +104,5 @@ def progress_bar() -> Iterator[Tell]:
         bar.disable = not bar_console.is_terminal
         task = bar.add_task("Starting", total=1.0)
         yield lambda doing, fraction: bar.update(
-            task, completed=fraction, description=text(doing.capitalize())
+            task, completed=fraction, description=text(doing[:1].upper() + doing[1:])
         )

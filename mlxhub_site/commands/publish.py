@@ -32,7 +32,7 @@ def publish(
     if as_json:
         print_json(made)
     elif made["state"] in ACTIVE:
-        typer.echo(f"Publication {made['id']} is queued; the Publish page shows how far it is.")
+        typer.echo(f"Publication {made['id']} is queued. `mlx-hub jobs --all` shows it.")
     elif made["state"] == "done":
         typer.echo(made["commit_url"])
     require_no_failure(made)

@@ -61,7 +61,7 @@ def list_models(
 def show(name: Name, as_json: AsJson = False) -> None:
     """Tell what a model is, where it comes from, and how it is served."""
     with hub() as client:
-        detail = client.get(f"/api/models/{segment(name)}")
+        detail = client.get(model_path(client, name))
     if as_json:
         print_json(detail)
         return
@@ -122,6 +122,19 @@ def disk(as_json: AsJson = False) -> None:
         out.print(f"Safe to remove: {text(each['name'])}, {size}. {text(each['what'])}")
 
 
+def model_path(client: HubClient, name: str) -> str:
+    """Where the API has a model, by its name, its alias or its repository. Raises NotFound."""
+    if "/" not in name:
+        return f"/api/models/{segment(name)}"
+    for model in client.get("/api/models", q=name, limit=PAGE)["models"]:
+        if model["repo_id"] == name:
+            return f"/api/models/{segment(model['slug'])}"
+    raise NotFound(
+        f"No model of this hub is from {name}. `mlx-hub list` shows those there are, `mlx-hub pull "
+        f"{name}` downloads it."
+    )
+
+
 def named(name: str) -> NamedModel:
     """The model in this machine's registry, with its adapter where one is named.
 
@@ -137,7 +150,7 @@ def named(name: str) -> NamedModel:
 
 def _path_of(client: HubClient, name: str) -> str:
     base, colon, adapter = name.partition(":")
-    path = f"/api/models/{segment(base)}"
+    path = model_path(client, base)
     client.get(path)  # its refusal names what there is
     return f"{path}/adapters/{segment(adapter)}" if colon else path
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mlxhub_site.commands.answering import (
-    Interrupted,
+    AnswerStopped,
     Message,
     cautious,
     default_model,
@@ -60,7 +60,7 @@ def run(
             return
         try:
             answer = print_answer(client, model, messages, settings)
-        except Interrupted:
+        except AnswerStopped:
             typer.echo()
             raise typer.Exit(ExitCode.INTERRUPTED) from None
     if not answer.text.endswith("\n"):
@@ -74,7 +74,7 @@ def run(
 def _prompt(words: list[str]) -> str:
     """The words, then what is piped in. Raises BadUsage where there is neither."""
     piped = ""
-    if not sys.stdin.isatty():
+    if sys.stdin is not None and not sys.stdin.isatty():  # None: started without one
         try:
             piped = sys.stdin.read()
         except UnicodeDecodeError as error:
@@ -83,7 +83,10 @@ def _prompt(words: list[str]) -> str:
             ) from error
     prompt = "\n\n".join(part for part in (" ".join(words), piped.strip()) if part)
     if not prompt:
-        raise BadUsage('There is nothing to ask. Write it: `mlx-hub run MODEL "…"`, or pipe it in.')
+        raise BadUsage(
+            'There is nothing to ask. Write it: `mlx-hub run MODEL "…"`, or pipe it in. '
+            "`mlx-hub chat MODEL` opens a conversation."
+        )
     return prompt
 
 

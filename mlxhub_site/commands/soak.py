@@ -13,6 +13,7 @@ from rich.table import Table
 
 from mlxhub_site.commands.hub.options import here_only
 from mlxhub_site.commands.outcome import CommandFailed
+from mlxhub_site.commands.output import DASH, console, write_json
 
 if TYPE_CHECKING:
     from mlxhub_site.soak.traffic import Tally
@@ -25,7 +26,8 @@ def soak(
     minutes: Annotated[float, typer.Option(min=0.5, help="How long; 1440 is a day.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Of what the visitors ask.")] = 0,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Also write all samples to this file.")
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Also write all samples; a dash: print them."),
     ] = None,
 ) -> None:
     """Drive a hub of its own with chats, leavers, loads, trainings and pages; then judge it.
@@ -39,30 +41,30 @@ def soak(
     from mlxhub_site.soak.verdict import findings
     from mlxhub_site.soak.watching import watched
 
-    console = Console()
+    out = console(stderr=json_file == DASH)
     with soaked_hub() as hub, watched(hub) as watch, traffic(hub, KINDS, seed) as tallies:
-        console.print(f"A hub at {hub.url} under load for {minutes:g} minutes.")
+        out.print(f"A hub at {hub.url} under load for {minutes:g} minutes.")
         time.sleep(minutes * 60)
     found = findings(tallies, watch)
-    _print(console, tallies, found, watch)
+    _print(out, tallies, found, watch)
     if json_file is not None:
-        json_file.write_text(json.dumps(_report(tallies, found, watch), indent=1))
+        write_json(json.dumps(_report(tallies, found, watch), indent=1), json_file)
     missed = [finding.name for finding in found if not finding.holds]
     if missed:
         raise CommandFailed(f"The soak failed: {', '.join(missed)}.")
-    console.print("The soak passed.")
+    out.print("The soak passed.")
 
 
-def _print(console: Console, tallies: dict[str, Tally], found: list[Finding], watch: Watch) -> None:
+def _print(out: Console, tallies: dict[str, Tally], found: list[Finding], watch: Watch) -> None:
     from mlxhub_site.soak.verdict import trend
 
     visits = Table("Visitors", "Done", "Refused", "Failed", box=None)
     for name, tally in tallies.items():
         visits.add_row(name, f"{tally.done:,}", f"{tally.refused:,}", f"{tally.errors:,}")
-    console.print(visits)
+    out.print(visits)
     for name, tally in tallies.items():
         for error in tally.first_errors:
-            console.print(f"{name}: {error}", markup=False, highlight=False)
+            out.print(f"{name}: {error}", markup=False, highlight=False)
     limits = Table("Figure", "Value", "Limit", "", box=None)
     for finding in found:
         value, limit = (f"{x:.2f} {finding.unit}".rstrip() for x in (finding.value, finding.limit))
@@ -74,7 +76,7 @@ def _print(console: Console, tallies: dict[str, Tally], found: list[Finding], wa
         ("disk: growth", watch.disk),
     ):
         limits.add_row(name, f"{trend(samples):.2f} MiB/min", "none stated", "")
-    console.print(limits)
+    out.print(limits)
 
 
 def _report(tallies: dict[str, Tally], found: list[Finding], watch: Watch) -> dict[str, Any]:

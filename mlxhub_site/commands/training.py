@@ -8,7 +8,6 @@ with --detach the command returns at once.
 from __future__ import annotations
 
 import threading
-import time
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -17,12 +16,13 @@ from typing import Annotated, Any
 
 import typer
 
+from mlxhub_site.commands.following import watched
 from mlxhub_site.commands.hub.client import HubClient
 from mlxhub_site.commands.hub.options import for_any_hub, hub
-from mlxhub_site.commands.interrupts import interrupts, once_interrupted
-from mlxhub_site.commands.jobs import ACTIVE, LOOK_SECONDS, Job, Number, resumed
+from mlxhub_site.commands.interrupts import once_interrupted
+from mlxhub_site.commands.jobs import Job, Number, resumed
 from mlxhub_site.commands.outcome import BadUsage, CommandFailed
-from mlxhub_site.commands.output import AsJson, Tell, print_json, progress_bar
+from mlxhub_site.commands.output import AsJson, Tell, print_json
 from mlxhub_site.commands.registry import Name
 
 Detach = Annotated[bool, typer.Option("--detach", help="Leave it to the worker.")]
@@ -176,8 +176,8 @@ def _show_preflight(found: dict[str, Any]) -> None:
 def _watch(client: HubClient, job: Job, *, detach: bool, as_json: bool) -> None:
     """Show the job until it stands still, and say what came of it."""
     if not detach:
-        with progress_bar() as tell, interrupts() as interrupted:
-            job = _followed(client, job, tell, interrupted)
+        path = f"/api/training/jobs/{job['id']}"
+        job = watched(client, path, job, partial(_train_here, client), end="stop")
     if as_json:
         print_json(job)
     elif job["test"] is not None:
@@ -205,31 +205,12 @@ def _tested(test: dict[str, Any]) -> str:
     return f"Test loss {test['loss']:.4f}{shown}, of {test['rows']:,} rows."
 
 
-def _followed(client: HubClient, job: Job, tell: Tell, interrupted: threading.Event) -> Job:
-    path = f"/api/training/jobs/{job['id']}"
-    asked = False
-    while job["state"] in ACTIVE:
-        tell(job["doing"] or job["state"], job["step"] / max(job["steps"], 1))
-        if interrupted.is_set() and not asked:
-            client.post(f"{path}/stop")
-            asked = True
-        if not client.is_remote:
-            _train_here(client, job["id"], tell, interrupted)
-        job = client.get(path)
-        if job["state"] in ACTIVE:
-            interrupted.wait(LOOK_SECONDS) if not asked else time.sleep(LOOK_SECONDS)
-    return job
-
-
 def _train_here(client: HubClient, key: int, tell: Tell, interrupted: threading.Event) -> None:
-    """Do the worker's part where no worker of this machine is alive."""
-    from apps.discovery.downloads.following import worker_is_alive
+    """Do the worker's part, once it is the job's turn. Ctrl-C stops and saves it."""
     from apps.jobs.turns import AnotherWorks, turn_of_its_own
     from apps.training.models import TrainingJob
     from apps.training.running import run
 
-    if worker_is_alive():
-        return
     job = TrainingJob.objects.get(pk=key)
     if job.is_active and not job.hindrance:
         try:

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from apps.models.sizes import readable
 from mlxhub_site.commands.home import set_up_django
 from mlxhub_site.commands.outcome import CommandFailed, Refused
-from mlxhub_site.commands.output import progress_bar
+from mlxhub_site.commands.output import AsJson, print_json, progress_bar
 
 if TYPE_CHECKING:
     from mlxhub_site.upkeep.manifest import Manifest, ModelReference
@@ -36,6 +36,7 @@ def backup(
     secret_key: Annotated[
         bool, typer.Option("--secret-key", help="The key that signs sessions and links.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the hub's data into one archive, while it runs."""
     set_up_django()
@@ -47,9 +48,13 @@ def backup(
     choice = Choice(models=models, checkpoints=checkpoints, secret_key=secret_key)
     with _explained(), progress_bar() as tell:
         manifest = back_up(hub=HUB, to=place, choice=choice, tell=tell)
-    typer.echo(f"{place}")
+    size = place.stat().st_size
+    if as_json:
+        print_json({"archive": str(place), "size_bytes": size} | _facts(manifest))
+    else:
+        typer.echo(f"{place}")
     typer.echo(
-        f"{_files(manifest)}, {readable(place.stat().st_size)}. It holds chats, data "
+        f"{_files(manifest)}, {readable(size)}. It holds chats, data "
         "and password hashes: keep it where nobody else reads it.",
         err=True,
     )
@@ -65,6 +70,7 @@ def restore(
     check: Annotated[
         bool, typer.Option("--check", help="Verify the archive, and change nothing.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the data folder what a backup says: all of it, or nothing.
 
@@ -81,6 +87,9 @@ def restore(
     if check:
         with _explained():
             manifest = format.verify(source, room=2**63)
+        if as_json:
+            print_json({"archive": str(source)} | _facts(manifest))
+            return
         typer.echo(
             f"{source} is whole: {_files(manifest)} of {manifest.made_at:%Y-%m-%d %H:%M}"
             f" UTC, hub {manifest.version}."
@@ -90,12 +99,17 @@ def restore(
         manifest = put_back(
             hub=HUB, source=source, newer_than_this=newer_than_this, replace=replace, tell=tell
         )
+    missing = absent(HUB.data_dir, manifest)
+    if as_json:
+        gone = [model.model_dump(mode="json") for model in missing]
+        print_json({"archive": str(source)} | _facts(manifest) | {"absent_models": gone})
+        return
     typer.echo(f"Restored {_files(manifest)} of {manifest.made_at:%Y-%m-%d %H:%M} UTC.")
-    _tell_absent(absent(HUB.data_dir, manifest))
+    _tell_absent(missing)
     typer.echo("`mlx-hub up` starts it.")
 
 
-def upgrade() -> None:
+def upgrade(as_json: AsJson = False) -> None:
     """Bring the database up to this version: copy it, change it, check it."""
     set_up_django()
     from mlxhub_site.settings import HUB
@@ -109,10 +123,23 @@ def upgrade() -> None:
         copy = migrate(HUB)
         if not HUB.database_url:
             check(HUB.data_dir / DATABASE)
+    if as_json:
+        print_json({"changes": len(missing), "copy": None if copy is None else str(copy)})
+        return
     if copy is not None:
         typer.echo(f"The database's copy from before is {copy}")
     said = f"{len(missing)} change{' was' if len(missing) == 1 else 's were'} made."
     typer.echo(said if missing else "It is up to date.")
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    """What an archive holds, for programs."""
+    return {
+        "made_at": manifest.made_at.isoformat(),
+        "version": manifest.version,
+        "files": len(manifest.files),
+        "models": [model.slug for model in manifest.models],
+    }
 
 
 def _files(manifest: Manifest) -> str:

@@ -63,6 +63,7 @@ def create_owner(name: UserName) -> None:
 def invite(
     name: UserName,
     role: Annotated[RoleName, typer.Option(help="What it may do.")] = RoleName.MEMBER,
+    as_json: AsJson = False,
 ) -> None:
     """Make an account and print the link by which its person sets the password."""
     from apps.accounts.services import NameTaken, create_account
@@ -71,7 +72,7 @@ def invite(
         user = create_account(name=name, role=_role(role))
     except NameTaken as error:
         raise Refused(str(error)) from error
-    _print_link(user)
+    _print_link(user, as_json=as_json)
 
 
 @commands.command("list")
@@ -134,7 +135,7 @@ def enable(name: UserName) -> None:
 
 @commands.command()
 @here
-def reset(name: UserName) -> None:
+def reset(name: UserName, as_json: AsJson = False) -> None:
     """End an account's password and print a link for a new one. Failed sign-ins are forgotten."""
     from apps.accounts.services import reset_password
 
@@ -142,7 +143,7 @@ def reset(name: UserName) -> None:
     if not user.is_active:
         raise Refused(f"{name} is off. `mlx-hub users enable {name}` switches it on.")
     reset_password(user)
-    _print_link(user)
+    _print_link(user, as_json=as_json)
 
 
 def _switch(name: str, *, active: bool) -> None:
@@ -169,13 +170,17 @@ def _role(name: RoleName) -> Role:
     return Role[name.name]
 
 
-def _print_link(user: User) -> None:
+def _print_link(user: User, *, as_json: bool) -> None:
     from apps.accounts.invitations import invitation_path
     from mlxhub_site.settings import HUB
     from mlxhub_site.supervisor.addresses import network_urls, page_url
 
     address = next(iter(network_urls(HUB)), page_url(HUB))
-    typer.echo(f"{address}{invitation_path(user)}")
+    link = f"{address}{invitation_path(user)}"
+    if as_json:
+        print_json({"name": user.get_username(), "link": link})
+    else:
+        typer.echo(link)
     typer.echo(
         "Hand it over: whoever opens it sets the password. It works once, for three days. "
         "From elsewhere the hub may have another name; the rest stays.",

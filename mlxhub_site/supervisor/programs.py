@@ -21,6 +21,9 @@ from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.supervisor.addresses import page_url
 from mlxhub_site.supervisor.process import Program, Started
 
+WEB = "web"
+"""The program whose pages people open."""
+
 PAGE_TIMEOUT = 10.0
 """Seconds the first page may take to answer a probe."""
 
@@ -71,7 +74,7 @@ def worker_program() -> Program:
         stop_signal=signal.SIGINT,
         grace=20.0,
         # Three interpreters that start at once on two cores keep the first page waiting.
-        after="web",
+        after=WEB,
     )
 
 
@@ -87,7 +90,7 @@ def web_program(hub: HubSettings, listener: socket.socket | None = None) -> Prog
 
     inherited = () if listener is None else (listener.fileno(),)
     return Program(
-        "web",
+        WEB,
         _child(("mlxhub_site.web", APPLICATION, *(f"--fd={number}" for number in inherited))),
         probe,
         environment=_named("web"),

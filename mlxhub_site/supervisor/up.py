@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,8 +22,8 @@ from mlxhub_site.supervisor.addresses import network_urls, page_url
 from mlxhub_site.supervisor.instance import ProcessRecord, StartRefused, bound_socket, only_hub
 from mlxhub_site.supervisor.logs import ProcessLog
 from mlxhub_site.supervisor.process import Report
-from mlxhub_site.supervisor.programs import hub_programs
-from mlxhub_site.supervisor.supervisor import Supervisor
+from mlxhub_site.supervisor.programs import WEB, hub_programs
+from mlxhub_site.supervisor.supervisor import REPLACE_SIGNAL, Supervisor
 from mlxhub_site.upkeep.errors import UpkeepError
 from mlxhub_site.upkeep.schema import migrate
 
@@ -32,6 +33,8 @@ Say = Callable[[str], None]
 def up(hub: HubSettings, say: Say) -> None:
     """Run the hub until it is told to stop. Raises StartRefused where it can't start."""
     say = _to_whoever_listens(say)
+    # Until there is a process to replace: unheard, the signal would end the hub.
+    signal.signal(REPLACE_SIGNAL, signal.SIG_IGN)
     run_dir = hub.engine_socket.parent
     with only_hub(run_dir, address=page_url(hub)):
         record = ProcessRecord(run_dir)
@@ -41,21 +44,31 @@ def up(hub: HubSettings, say: Say) -> None:
             supervisor = Supervisor(
                 hub_programs(hub, listener),
                 logs_dir=hub.logs_dir,
-                report=_reporting(say, ProcessLog(hub.logs_dir / "hub.log")),
+                report=_reporting(
+                    say, ProcessLog(hub.logs_dir / "hub.log"), open_hub=lambda: _open(hub, say)
+                ),
                 started=record.add,
-                all_ready=lambda: _open(hub, say),
+                all_ready=lambda: say("Everything is ready."),
             )
             asyncio.run(supervisor.run())
         record.clear()
 
 
-def _reporting(say: Say, log: ProcessLog) -> Report:
-    """To the terminal, and to a log of the supervisor's own."""
+def _reporting(say: Say, log: ProcessLog, *, open_hub: Callable[[], None]) -> Report:
+    """To the terminal, and to a log of the supervisor's own.
+
+    ``open_hub`` is called once, when the first page answers: the rest gets ready behind it.
+    """
+    is_open = False
 
     def report(name: str, state: str, detail: str) -> None:
+        nonlocal is_open
         line = f"{name:<8} {state:<9} {detail}".rstrip()
         say(line)
         log.feed(f"{line}\n".encode())
+        if (name, state) == (WEB, "ready") and not is_open:
+            is_open = True
+            open_hub()
 
     return report
 

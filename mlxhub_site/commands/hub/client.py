@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Self
@@ -10,6 +11,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from mlxhub_site.commands.hub.wording import in_commands
 from mlxhub_site.commands.outcome import BadUsage, CommandFailed, Unreachable, failure_of
 
 CONNECT_SECONDS = 10.0
@@ -18,6 +20,13 @@ ANSWER_SECONDS = 120.0
 
 SILENCE_SECONDS = 600.0
 """Between two parts of a stream; loading a large model is the longest."""
+
+ABSENCE_SECONDS = 60.0
+"""What a hub that is looked at may be away: it restarts, a laptop finds its network again."""
+
+RETRY_SECONDS = 1.0
+
+JSON = {"Content-Type": "application/json"}
 
 LONGEST_EXCERPT = 200
 """Characters shown of an answer that is not the hub's."""
@@ -54,6 +63,17 @@ class HubClient:
     def get(self, path: str, **query: Any) -> Any:
         """What is at ``path``; parameters that are None are left out."""
         return self._call("GET", path, query=query)
+
+    def look(self, path: str, **query: Any) -> Any:
+        """As ``get``, for what is watched: another hub may be away for a while meanwhile."""
+        deadline = time.monotonic() + ABSENCE_SECONDS
+        while True:
+            try:
+                return self.get(path, **query)
+            except Unreachable:
+                if not self.is_remote or time.monotonic() > deadline:
+                    raise
+            time.sleep(RETRY_SECONDS)
 
     def post(
         self, path: str, body: Any = None, *, patience: float = ANSWER_SECONDS, **query: Any
@@ -94,10 +114,13 @@ class HubClient:
 
         ``on_comment`` gets what the stream says beside, such as ``prefill 512/2000``.
         """
+        content = _encoded(body)
         timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
         with (
             self._translated(),
-            self._http.stream("POST", path, json=body, timeout=timeout) as response,
+            self._http.stream(
+                "POST", path, content=content, headers=JSON, timeout=timeout
+            ) as response,
         ):
             if response.status_code != httpx2.codes.OK:
                 response.read()
@@ -115,11 +138,14 @@ class HubClient:
         accept: int = 0,
         patience: float = ANSWER_SECONDS,
     ) -> Any:
+        headers = None
+        if body is not None:
+            content, headers = _encoded(body), JSON
         known = _known(query or {})
         timeout = httpx2.Timeout(patience, connect=CONNECT_SECONDS)
         with self._translated():
             response = self._http.request(
-                method, path, json=body, content=content, params=known, timeout=timeout
+                method, path, content=content, headers=headers, params=known, timeout=timeout
             )
         if not (response.is_success or response.status_code == accept):
             raise _failure(response)
@@ -148,6 +174,16 @@ class HubClient:
             raise Unreachable(
                 f"The connection to the hub at {self.url} broke: {error}. Try again."
             ) from error
+
+
+def _encoded(body: Any) -> bytes:
+    """Raises BadUsage for what JSON has no way to write."""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        raise BadUsage("What was typed is no text in UTF-8.") from error
+    except ValueError as error:
+        raise BadUsage("NaN and infinity are no values for a hub. Give a number.") from error
 
 
 def _known(query: dict[str, Any]) -> dict[str, Any]:
@@ -189,10 +225,10 @@ def _failure(response: httpx2.Response) -> CommandFailed:
 
 
 def _message(answer: Any) -> str | None:
-    """The message of an error in OpenAI's shape."""
+    """The message of an error in OpenAI's shape, in a terminal's terms."""
     error = answer.get("error") if isinstance(answer, dict) else None
     message = error.get("message") if isinstance(error, dict) else None
-    return message if isinstance(message, str) else None
+    return in_commands(message) if isinstance(message, str) else None
 
 
 def _foreign(response: httpx2.Response) -> CommandFailed:

@@ -155,14 +155,14 @@ def _this_hub() -> Iterator[HubClient]:
     }
     settings.HUB = configured.model_copy(update=alone)
     try:
-        with _quiet(), HubClient(InProcess(RequestLifetimes(ASGIHandler()))) as client:
+        with quiet(), HubClient(InProcess(RequestLifetimes(ASGIHandler()))) as client:
             yield client
     finally:
         settings.HUB = configured
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """A terminal gets refusals as its own lines, not as those of a server's log."""
     loggers = {logging.getLogger(): logging.WARNING}
     loggers |= dict.fromkeys(map(logging.getLogger, SERVER_LOGS), logging.CRITICAL)
