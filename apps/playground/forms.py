@@ -48,6 +48,9 @@ class MessageForm(forms.Form):
 class SettingsForm(_ConversationForm):
     """The model and the parameters that the next answer is made with."""
 
+    # A browser can't point at a field in a closed drawer, and then would say nothing at all.
+    use_required_attribute = False
+
     class Meta:
         model = Conversation
         fields = (
@@ -77,7 +80,8 @@ class SettingsForm(_ConversationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         model = cast("forms.ModelChoiceField[LocalModel]", self.fields["model"])
-        model.empty_label = None
+        # One that was deleted leaves the choice to a person, not to the first of the list.
+        model.empty_label = None if self.instance.model_id else "Choose a model"
         model.queryset = LocalModel.objects.writing()
         adapter = cast("forms.ModelChoiceField[Adapter]", self.fields["adapter"])
         adapter.queryset = Adapter.objects.select_related("base")

@@ -14,6 +14,7 @@ urlpatterns = [
     path("c/<uuid:pk>/", views.conversation, name="conversation"),
     path("c/<uuid:pk>/send/", views.send, name="send"),
     path("c/<uuid:pk>/settings/", views.save_settings, name="settings"),
+    path("c/<uuid:pk>/markdown/", views.markdown, name="markdown"),
     path("c/<uuid:pk>/rename/", views.rename, name="rename"),
     path("c/<uuid:pk>/delete/", views.delete, name="delete"),
     path("m/<int:pk>/", views.message, name="message"),

@@ -24,6 +24,8 @@ from apps.playground.pages import (
     fresh_conversation,
     render_page,
 )
+from apps.playground.saving import file_name, markdown_of
+from apps.playground.tree import MessageTree
 from apps.rendering.htmx import HtmxHttpRequest
 
 _UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -46,6 +48,18 @@ def home(request: HtmxHttpRequest) -> HttpResponse:
 def conversation(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """A conversation's branch on show. ``?edit`` and ``?delete`` name a message to do that to."""
     return render_page(request, get_object_or_404(Conversation, pk=pk))
+
+
+@require_GET
+def markdown(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The branch on show as a Markdown file."""
+    chat = get_object_or_404(Conversation, pk=pk)
+    branch = MessageTree(chat.messages.all()).path(chat.active_leaf_id)
+    return HttpResponse(
+        markdown_of(chat, branch),
+        content_type="text/markdown; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{file_name(chat)}"'},
+    )
 
 
 @require_GET

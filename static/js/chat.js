@@ -1,5 +1,6 @@
 // The playground's scripts. Links and forms work without them; these follow a
 // running answer, keep its end in view, and spare the page load.
+import { startAttaching } from "./chat_attach.js";
 import { startCodeBlocks } from "./chat_code.js";
 import { startComposer } from "./chat_composer.js";
 import { startFollowing } from "./chat_follow.js";
@@ -10,6 +11,7 @@ import { startSwaps } from "./chat_swaps.js";
 startSwaps();
 startScroll();
 startComposer();
+startAttaching();
 startFollowing();
 startCodeBlocks();
 startSettings();

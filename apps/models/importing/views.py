@@ -20,7 +20,7 @@ from apps.models.importing.forms import ImportForm, UploadForm
 from apps.models.models import LocalModel
 from apps.models.runtime.errors import RuntimeFault
 from apps.models.work.models import ModelJob
-from apps.rendering.htmx import HtmxHttpRequest
+from apps.rendering.htmx import HtmxHttpRequest, part_of
 from apps.uploads import pieces
 from apps.uploads.pieces import UploadRefused, WrongPlace
 
@@ -55,6 +55,7 @@ def start(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@part_of("models:import")
 def jobs(request: HttpRequest) -> HttpResponse:
     """The imports under way and the latest that are over, for a page that follows them.
 

@@ -35,7 +35,7 @@ def require_absent(destination: Path) -> None:
     if destination.exists():
         raise NameTaken(
             f"{destination} exists already, and an export never overwrites. Remove it first, or "
-            "choose another place."
+            "choose another name or place."
         )
 
 

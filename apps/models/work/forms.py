@@ -8,10 +8,11 @@ from django import forms
 from pydantic import ValidationError
 
 from apps.models.errors import RegistryError
-from apps.models.models import Adapter, LocalModel
+from apps.models.models import Adapter, LocalModel, validate_slug
 from apps.models.naming import slug_from
 from apps.models.runtime.work.orders import Quantization
 from apps.models.work import services
+from apps.models.work.exporting import destination_for
 from apps.models.work.models import ModelJob
 
 PACKINGS = (
@@ -32,6 +33,7 @@ PACKINGS = (
     ),
     ("Not packed", [("none", "Unpacked")]),
 )
+_LABELS = {packing: label for _, group in PACKINGS for packing, label in group}
 GROUPS = (("", "64 (usual)"), ("32", "32"), ("128", "128"))
 DTYPES = (
     ("", "As they are"),
@@ -68,11 +70,7 @@ class OrderForm(forms.Form):
 class _MakingForm(OrderForm):
     """An order that makes a new model."""
 
-    name = forms.CharField(
-        label="Name of the new model",
-        max_length=200,
-        help_text="API calls use it in small letters.",
-    )
+    name = forms.CharField(label="Name of the new model", max_length=200, required=False)
     measure = forms.BooleanField(
         label="Compare with the original",
         required=False,
@@ -82,7 +80,7 @@ class _MakingForm(OrderForm):
     _named_by = "name"
 
     def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"].strip()
+        name: str = self.cleaned_data["name"].strip() or self._usual_name()[:200]
         if not slug_from(name):
             raise forms.ValidationError("Use some letters or digits.")
         return name
@@ -90,6 +88,10 @@ class _MakingForm(OrderForm):
     @property
     def slug(self) -> str:
         return slug_from(self.cleaned_data["name"])
+
+    def _usual_name(self) -> str:
+        """What the new model is called where nobody says; by the fields before it."""
+        raise NotImplementedError
 
 
 class ConvertForm(_MakingForm):
@@ -120,7 +122,10 @@ class ConvertForm(_MakingForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["name"].initial = f"{self.model.name} 4-bit"
+        self.fields["name"].help_text = (
+            f"Empty: its name and the quantisation, such as {self.model.name} 4-bit. "
+            "API calls use it in small letters."
+        )
 
     def clean(self) -> dict[str, Any]:
         cleaned = self.cleaned_data
@@ -131,6 +136,9 @@ class ConvertForm(_MakingForm):
                 message = error.errors()[0]["msg"].removeprefix("Value error, ")
                 self.add_error("group_size", message)
         return cleaned
+
+    def _usual_name(self) -> str:
+        return f"{self.model.name} {_LABELS.get(self.cleaned_data.get('packing', ''), '')}"
 
     def _queued(self) -> ModelJob:
         return services.order_conversion(
@@ -164,7 +172,14 @@ class FuseForm(_MakingForm):
         chosen = adapters.filter(pk=_key(self.initial.get("adapter"))).first() or adapters.first()
         if chosen is not None:
             self.initial["adapter"] = chosen.pk
-            self.fields["name"].initial = f"{self.model.name} {chosen.name}"
+            self.fields["name"].help_text = (
+                f"Empty: its name and the adapter's, such as {self.model.name} {chosen.name}. "
+                "API calls use it in small letters."
+            )
+
+    def _usual_name(self) -> str:
+        adapter = self.cleaned_data.get("adapter")
+        return f"{self.model.name} {adapter.name if adapter else ''}"
 
     def _queued(self) -> ModelJob:
         return services.order_fusion(
@@ -185,10 +200,23 @@ class ExportForm(OrderForm):
         widget=forms.RadioSelect,
         initial="folder",
     )
-    _named_by = "format"
+    name = forms.CharField(
+        label="Name of the folder or file",
+        required=False,
+        max_length=120,
+        validators=[validate_slug],
+    )
+    _named_by = "name"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].help_text = f"Empty: {self.model.slug}, or {self.model.slug}.gguf."
 
     def _queued(self) -> ModelJob:
-        return services.order_export(model=self.model, format=self.cleaned_data["format"])
+        format_ = self.cleaned_data["format"]
+        name = self.cleaned_data["name"].removesuffix(".gguf") or self.model.slug
+        destination = destination_for(name, format_)
+        return services.order_export(model=self.model, format=format_, destination=destination)
 
 
 def quantization_of(packing: str, group_size: int | None) -> Quantization | None:

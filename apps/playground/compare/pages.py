@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,12 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from apps.playground import services as chats
+from apps.playground.compare.choosing import (
+    names_asked_for,
+    names_posted,
+    rearranged,
+    to_begin_with,
+)
 from apps.playground.compare.forms import (
     SystemPromptForm,
     column_forms,
@@ -36,6 +43,8 @@ class Answer:
     turn: Turn
     goes_on: bool
     """Whether the next question follows it."""
+    can_be_retried: bool
+    """Whether its column can be asked again: it fell short, and nothing follows it."""
 
     @property
     def is_voted(self) -> bool:
@@ -56,22 +65,41 @@ class Round:
         return over and len(self.answers) > 1
 
 
-def new_page(request: HtmxHttpRequest, status: int = 200, **extra: Any) -> HttpResponse:
-    """The page of a comparison that is not begun; ``?models=a,b`` are its columns."""
-    named = writing_models()
-    columns = new_columns(_names_asked_for(request))
-    if not columns:
-        columns = new_columns(list(named)[:2] if len(named) > 1 else list(named) * 2)
-    names = [column.name for column in columns]
+def new_page(
+    request: HtmxHttpRequest,
+    status: int = 200,
+    *,
+    columns: Sequence[Column] = (),
+    **extra: Any,
+) -> HttpResponse:
+    """The page of a comparison that is not begun, with these columns or those of ``?models=a,b``."""
+    there = list(writing_models())
+    columns = columns or new_columns(to_begin_with(names_asked_for(request.GET), there))
     context = {
         "forms": column_forms(columns),
         "system_form": SystemPromptForm(),
         "message_form": MessageForm(initial={"content": request.GET.get("prompt", "")}),
-        "names": names,
-        "more": list(named) if len(names) < MOST_COLUMNS else [],
+        "names": [column.name for column in columns],
+        "can_grow": len(columns) < MOST_COLUMNS,
+        "is_alone": len(there) == 1,
         "recent": Comparison.objects.select_related("conversation")[:RECENT],
     }
     return render(request, "compare/comparison.html", context | extra, status=status)
+
+
+def arranged_page(request: HtmxHttpRequest) -> HttpResponse:
+    """The same page with a column more, or without the last; what is typed in it stays."""
+    there = list(writing_models())
+    posted = [name for name in names_posted(request.POST) if name in there]
+    columns = new_columns(rearranged(posted, there, fewer=request.POST.get("columns") == "fewer"))
+    typed = column_forms(columns[: len(posted)], request.POST)
+    return new_page(
+        request,
+        columns=columns,
+        forms=[*typed, *column_forms(columns)[len(posted) :]],
+        system_form=SystemPromptForm(request.POST),
+        message_form=MessageForm(initial={"content": request.POST.get("content", "")}),
+    )
 
 
 def comparison_page(
@@ -108,12 +136,18 @@ def rounds_context(comparison: Comparison) -> dict[str, Any]:
 def _rounds(comparison: Comparison, chat: Conversation, messages: list[Message]) -> list[Round]:
     tree = MessageTree(messages)
     path = tree.path(chat.active_leaf_id)
+    followed = {message.parent_id for message in messages}
     whose = _columns_of_answers(comparison)
     shown = {message.pk for message in path}
     found: dict[int, list[Answer]] = defaultdict(list)
     for message in messages:
         if message.is_answer and message.parent_id in shown and message.pk in whose:
-            answer = Answer(str(whose[message.pk]), turn_of(tree, message), message.pk in shown)
+            answer = Answer(
+                column=str(whose[message.pk]),
+                turn=turn_of(tree, message),
+                goes_on=message.pk in shown,
+                can_be_retried=message.fell_short and message.pk not in followed,
+            )
             found[message.parent_id].append(answer)
     questions = [message for message in path if not message.is_answer]
     return [
@@ -129,8 +163,3 @@ def _columns_of_answers(comparison: Comparison) -> dict[int, Column]:
     rows = ColumnAnswer.objects.filter(column__comparison=comparison)
     rows = rows.select_related("column__model", "column__adapter__base")
     return {row.pk: row.column for row in rows}
-
-
-def _names_asked_for(request: HtmxHttpRequest) -> list[str]:
-    given = [name for each in request.GET.getlist("models") for name in each.split(",")]
-    return [name.strip() for name in given if name.strip()][:MOST_COLUMNS]

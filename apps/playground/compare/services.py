@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from apps.inference.services import engine
 from apps.jobs.models import this_process
@@ -79,6 +81,27 @@ def take_back(*, answer: Message) -> None:
     answer.save(update_fields=["rating"])
 
 
+def retry(*, answer: Message) -> None:
+    """Ask the column of an answer that fell short once more; does nothing for others.
+
+    What it had said stays as a version of the answer, for the chat. Raises NoModel.
+    """
+    with transaction.atomic():
+        # Locked and read again, so that a double click asks once.
+        conversation = Conversation.objects.select_for_update().get(pk=answer.conversation_id)
+        own = _columns(answer.conversation_id).filter(answers__message=answer).first()
+        if own is None or not answer.fell_short or answer.replies.exists():
+            return
+        branch = MessageTree(conversation.messages.all()).path(answer.parent_id)
+        made = _answer(conversation, own, branch)
+        if conversation.active_leaf_id == answer.pk:
+            conversation.show(made)
+        if answer.content:
+            ColumnAnswer.objects.filter(message=answer).delete()
+        else:
+            answer.delete()
+
+
 def stop_all(*, comparison: Comparison) -> None:
     """End what is being written; the text so far is kept."""
     running = list(comparison.conversation.messages.running())
@@ -93,14 +116,29 @@ def stop_all(*, comparison: Comparison) -> None:
 def _ask(comparison: Comparison, conversation: Conversation, content: str) -> None:
     question = Message.objects.create(
         conversation=conversation,
-        parent=conversation.active_leaf,
+        parent=_goes_on_from(conversation),
         role=Message.Role.USER,
         content=content,
     )
     branch = MessageTree(conversation.messages.all()).path(question.pk)
-    columns = comparison.columns.select_related("model__draft", "adapter__base")
-    made = [_answer(conversation, column, branch) for column in columns]
+    made = [_answer(conversation, column, branch) for column in _columns(comparison.pk)]
     conversation.show(made[0])
+
+
+def _goes_on_from(conversation: Conversation) -> Message | None:
+    """The answer on show; where that fell short, the first that did not."""
+    leaf = conversation.active_leaf
+    if leaf is None or not leaf.fell_short:
+        return leaf
+    beside = conversation.messages.filter(parent=leaf.parent, column_answer__isnull=False)
+    in_order = beside.order_by("column_answer__column__position")
+    return next((answer for answer in in_order if answer.is_whole), leaf)
+
+
+def _columns(comparison: UUID) -> QuerySet[Column]:
+    """In their order, with what a request takes."""
+    columns = Column.objects.filter(comparison=comparison)
+    return columns.select_related("model__draft", "adapter__base")
 
 
 def _answer(conversation: Conversation, column: Column, branch: Sequence[Message]) -> Message:

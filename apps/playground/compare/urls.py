@@ -13,5 +13,6 @@ urlpatterns = [
     path("<uuid:pk>/send/", views.send, name="send"),
     path("<uuid:pk>/stop/", views.stop, name="stop"),
     path("m/<int:pk>/vote/", views.vote, name="vote"),
+    path("m/<int:pk>/retry/", views.retry, name="retry"),
     path("m/<int:pk>/", views.finished, name="finished"),
 ]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.playground.compare import services
+from apps.playground.compare.choosing import names_posted
 from apps.playground.compare.forms import (
     ColumnForm,
     SystemPromptForm,
@@ -18,40 +18,45 @@ from apps.playground.compare.forms import (
     columns_of,
     new_columns,
 )
-from apps.playground.compare.models import MOST_COLUMNS, Comparison
-from apps.playground.compare.pages import comparison_page, new_page, rounds_context
+from apps.playground.compare.models import Comparison
+from apps.playground.compare.pages import (
+    arranged_page,
+    comparison_page,
+    new_page,
+    rounds_context,
+)
 from apps.playground.errors import PlaygroundError
 from apps.playground.forms import MessageForm
 from apps.playground.models import Message
 from apps.rendering.htmx import HtmxHttpRequest
 
+_GONE = "A model chosen here is not on this hub any more, so nothing was asked. Choose again."
 
-@require_GET
+
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def home(request: HtmxHttpRequest) -> HttpResponse:
-    """A new comparison; it is stored with its first question.
+    """A new comparison; it is stored with its first question. ``?models=a,b`` names the columns.
 
-    ``?models=a,b`` names the columns; the form sends each as ``models``, and the address
-    becomes the short one.
+    A POST gets the same page with a column more or fewer, before that question.
     """
-    given = request.GET.getlist("models")
-    if len(given) > 1:
-        names = ",".join(name for name in given if name)
-        return redirect(f"{request.path}?{urlencode({'models': names}, safe=',:')}")
-    return new_page(request)
+    return arranged_page(request) if request.method == "POST" else new_page(request)
 
 
 @require_POST
 def start(request: HtmxHttpRequest) -> HttpResponse:
     """The first question."""
-    names = [request.POST.get(f"c{position}-name", "") for position in range(MOST_COLUMNS)]
-    forms = column_forms(new_columns(list(filter(None, names))), request.POST)
+    names = names_posted(request.POST)
+    columns = new_columns(names)
+    forms = column_forms(columns, request.POST)
     system, message = SystemPromptForm(request.POST), MessageForm(request.POST)
-    if not forms or not all(form.is_valid() for form in (*forms, system, message)):
+    gone = len(columns) < len(names)
+    if gone or not forms or not all(form.is_valid() for form in (*forms, system, message)):
         filled = {"message_form": message, "system_form": system} | (
             {"forms": forms} if forms else {}
         )
-        return new_page(request, 422, **filled, problem=_first_error(forms))
+        problem = _first_error(forms) or _GONE * gone
+        return new_page(request, 422, columns=columns, **filled, problem=problem)
     comparison = services.start_comparison(
         columns=[form.column for form in forms],
         system_prompt=system.cleaned_data["system_prompt"],
@@ -102,6 +107,24 @@ def vote(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     elif answer.is_whole:
         services.vote(answer=answer)
     return _done(request, _comparison(answer.conversation_id))
+
+
+@require_POST
+def retry(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Ask the column of an answer that fell short once more, as it stands in the form."""
+    answer = get_object_or_404(Message.objects.answers(), pk=pk, column_answer__isnull=False)
+    one = _comparison(answer.conversation_id)
+    # Without scripts the button sends no columns, and they stay as they are.
+    forms = column_forms(columns_of(one), request.POST) if "c0-name" in request.POST else []
+    if not all(form.is_valid() for form in forms):
+        return comparison_page(request, one, 422, problem=_first_error(forms))
+    try:
+        if forms:
+            services.change_columns(comparison=one, columns=[form.column for form in forms])
+        services.retry(answer=answer)
+    except PlaygroundError as error:
+        return comparison_page(request, one, 409, problem=str(error))
+    return _done(request, one)
 
 
 @require_GET
