@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from apps.audit.wording import in_words
+
 
 class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
     def matching(self, words: str) -> AuditEntryQuerySet:
-        """Those that have every word somewhere in them."""
+        """Those that have every word somewhere in them; of an action, in its code or its words."""
         found = self
+        codes = AuditEntry.objects.order_by().values_list("action", flat=True).distinct()
         for word in words.split():
+            said = [each for each in codes if word.casefold() in in_words(each).casefold()]
             found = found.filter(
                 Q(actor_name__icontains=word)
                 | Q(action__icontains=word)
+                | Q(action__in=said)
                 | Q(subject__icontains=word)
                 | Q(address__icontains=word)
             )
         return found
-
-    def older_than(self, moment: datetime, *, at_most: int) -> AuditEntryQuerySet:
-        """The oldest ``at_most`` of those before ``moment``."""
-        old = self.filter(at__lt=moment).order_by("at").values_list("pk", flat=True)
-        return AuditEntry.objects.filter(pk__in=list(old[:at_most]))
 
 
 class AuditEntry(models.Model):
@@ -76,6 +74,11 @@ class AuditEntry(models.Model):
                 return f"key {self.actor_name}"
             case _:
                 return self.actor_name
+
+    @property
+    def action_in_words(self) -> str:
+        """The action, for people."""
+        return in_words(self.action)
 
     @property
     def details(self) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.jobs.models import Job, JobQuerySet, JobState
@@ -211,6 +212,9 @@ class BenchmarkRun(Job):
 
     def __str__(self) -> str:
         return f"Benchmark {self.pk}: {self.model_name} on {self.target}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("benchmarks:detail", args=[self.pk])
 
     @property
     def target(self) -> str:

@@ -22,13 +22,14 @@ from apps.inference.model_states import model_states
 from apps.inference.services import evict
 from apps.inference.snapshot import look_at_engine
 from apps.models.models import LocalModel
-from apps.rendering.htmx import HtmxHttpRequest
+from apps.rendering.htmx import HtmxHttpRequest, part_of
 
 _FIRST_WORD = 0.5
 """Seconds an answer waits for the load's outcome, so that what fails at once is seen at once."""
 
 
 @require_safe
+@part_of("models:list")
 def states(request: HttpRequest) -> HttpResponse:
     """The state of the models named in the address (``?model=SLUG&model=SLUG``)."""
     models = LocalModel.objects.filter(slug__in=request.GET.getlist("model"))
@@ -37,6 +38,7 @@ def states(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@part_of("models:detail")
 def loaded(request: HttpRequest, slug: str) -> HttpResponse:
     """What the model holds and how long it stays; empty where it is not loaded."""
     model = get_object_or_404(LocalModel, slug=slug)
@@ -45,6 +47,7 @@ def loaded(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
+@part_of("models:detail")
 def fits(request: HttpRequest, slug: str) -> HttpResponse:
     """Whether the model fits this machine, for chat and for training."""
     model = get_object_or_404(LocalModel, slug=slug)

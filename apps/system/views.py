@@ -20,7 +20,7 @@ from apps.inference.engine.protocol import CacheEntries, ListCache
 from apps.inference.services import evict, glancing_engine, pin
 from apps.inference.snapshot import EngineSnapshot, look_at_engine
 from apps.jobs import line
-from apps.rendering.htmx import HtmxHttpRequest
+from apps.rendering.htmx import HtmxHttpRequest, part_of
 from apps.system.alerts.models import Alert
 from apps.system.forms import EntryForm, PinForm
 from apps.system.history.figures import charts
@@ -39,6 +39,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@part_of("system:overview")
 def status(request: HttpRequest) -> HttpResponse:
     """The status bar's items."""
     context = {
@@ -52,12 +53,14 @@ def status(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@part_of("system:overview")
 def engine(request: HttpRequest) -> HttpResponse:
     """The page's part about the engine and its memory."""
     return render(request, "system/overview.html#engine", _engine(look_at_engine()))
 
 
 @require_safe
+@part_of("system:overview")
 def cache(request: HttpRequest) -> HttpResponse:
     """The page's part about the prompt cache."""
     return render(request, "system/overview.html#cache", _cache(look_at_engine()))

@@ -20,7 +20,7 @@ from apps.inference.benchmarks.history import MEASURES, history, measure_of
 from apps.inference.benchmarks.schemas import PLANS, BenchmarkOut
 from apps.inference.benchmarks.tiles import tiles
 from apps.inference.models import BenchmarkRun
-from apps.rendering.htmx import HtmxHttpRequest
+from apps.rendering.htmx import HtmxHttpRequest, part_of
 
 PER_PAGE = 25
 
@@ -49,6 +49,7 @@ def start(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@part_of("benchmarks:home")
 def active(request: HttpRequest) -> HttpResponse:
     """The runs that are not over, and those of the address (``?run=1``) that ended meanwhile."""
     return render(request, "benchmarks/home.html#active", _active(_chosen(request)))

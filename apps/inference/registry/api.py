@@ -155,5 +155,7 @@ def adapter_named(model: LocalModel, slug: str) -> Adapter:
     """The adapter over ``model``. Raises ModelNotFound."""
     adapter = Adapter.objects.named(model, slug).select_related("base").first()
     if adapter is None:
-        raise ModelNotFound(f"{model.slug} has no adapter {slug!r}. GET /api/models/{model.slug}.")
+        raise ModelNotFound(
+            f"{model.slug} has no adapter {slug!r}. GET /api/models/{model.slug} lists what it has."
+        )
     return adapter

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from django.db import models
@@ -37,11 +36,6 @@ class RequestRecordQuerySet(models.QuerySet["RequestRecord"]):
         start = TruncHour("created_at") if unit == "hour" else TruncDay("created_at")
         grouped = self.order_by().annotate(at=start).values("at").annotate(**_SUMS)
         return [dict(row) for row in grouped.order_by("at")]
-
-    def older_than(self, moment: datetime, *, at_most: int) -> RequestRecordQuerySet:
-        """The oldest ``at_most`` of those before ``moment``."""
-        old = self.filter(created_at__lt=moment).order_by("created_at")
-        return RequestRecord.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:at_most]))
 
 
 class RequestRecord(models.Model):

@@ -8,7 +8,8 @@ from django.conf import settings
 from huey import crontab
 from huey.contrib.djhuey import db_periodic_task
 
-from apps.inference.usage.retention import delete_old_records
+from apps.inference.usage.models import RequestRecord
+from apps.retention.aging import delete_older
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 @db_periodic_task(crontab(minute="23"), expires=3600)
 def forget_old_requests() -> None:
     """Every hour: delete the records that are older than the owner wants."""
-    deleted = delete_old_records(days=settings.HUB.usage_days)
+    records = RequestRecord.objects.all()
+    deleted = delete_older(records, "created_at", days=settings.HUB.usage_days)
     if deleted:
         logger.info("%d records of requests were deleted for their age.", deleted)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.apps import apps
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -67,6 +68,18 @@ class Alert(models.Model):
     @property
     def is_firing(self) -> bool:
         return self.resolved_at is None
+
+    @property
+    def page(self) -> str:
+        """Where its subject is shown, as ``app.model:key`` names it; empty where nothing is there."""
+        label, _, key = self.subject.partition(":")
+        if not key.isdecimal():
+            return ""
+        try:
+            about = apps.get_model(label)._default_manager.filter(pk=key).first()
+        except (LookupError, ValueError):  # no model (any more)
+            return ""
+        return str(about.get_absolute_url()) if hasattr(about, "get_absolute_url") else ""
 
 
 class Webhook(models.Model):

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -40,8 +41,8 @@ def change_rule(request: HttpRequest, kind: str) -> HttpResponse:
         services.change_rule(kind=found, **form.cleaned_data)
         messages.success(request, f"The rule {found.label} is changed.")
     else:
-        messages.error(request, f"{found.label}: {form.problem}")
-    return redirect("system:alerts")
+        messages.error(request, f"{found.label}: {form.problem}", extra_tags="in-page rules")
+    return _back_to("rules")
 
 
 @require_POST
@@ -69,8 +70,9 @@ def test_webhook(request: HttpRequest, key: int) -> HttpResponse:
     if delivery.state == Delivery.State.DELIVERED:
         messages.success(request, f"{webhook} heard the test.")
     else:
-        messages.error(request, f"The test did not arrive. {delivery.error}")
-    return redirect("system:alerts")
+        problem = f"The test did not arrive. {delivery.error}"
+        messages.error(request, problem, extra_tags="in-page webhooks")
+    return _back_to("webhooks")
 
 
 @require_POST
@@ -79,7 +81,12 @@ def remove_webhook(request: HttpRequest, key: int) -> HttpResponse:
     webhook = get_object_or_404(Webhook, pk=key)
     services.remove_webhook(webhook=webhook)
     messages.success(request, f"{webhook} is told nothing any more.")
-    return redirect("system:alerts")
+    return _back_to("webhooks")
+
+
+def _back_to(section: str) -> HttpResponse:
+    """The page at this section, which has the messages tagged with its name."""
+    return redirect(f"{reverse('system:alerts')}#{section}")
 
 
 def _page(request: HttpRequest, form: WebhookForm, *, made: Webhook | None = None) -> HttpResponse:

@@ -19,11 +19,10 @@ from apps.inference.api.responses.items import (
 )
 from apps.inference.api.responses.models import StoredResponse, StoredResponseQuerySet
 from apps.inference.keys.caller import current_caller
+from apps.retention.aging import delete_in_batches
 
 MAX_TURNS = 10_000
 """Longest chain of responses that is followed."""
-
-_BATCH = 500
 
 
 def keep(*, body: dict[str, Any], items: list[dict[str, Any]]) -> None:
@@ -94,12 +93,7 @@ def _resolved(item: Item | ItemReference) -> Item:
 def forget_unused() -> int:
     """Delete what nobody went on from for as long as responses are kept; how many."""
     limit = timezone.now() - timedelta(days=settings.HUB.stored_response_days)
-    gone = 0
-    # In batches: a writer that waits for the database gets in between them.
-    while batch := list(StoredResponse.objects.unused_since(limit).values_list("pk")[:_BATCH]):
-        count, _ = StoredResponse.objects.filter(pk__in=[pk for (pk,) in batch]).delete()
-        gone += count
-    return gone
+    return delete_in_batches(StoredResponse.objects.unused_since(limit))
 
 
 def _own() -> StoredResponseQuerySet:

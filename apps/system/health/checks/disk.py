@@ -13,7 +13,7 @@ FEW_BYTES = 5 * 1024**3
 NO_BYTES = 500 * 1024**2
 """Below this, chats may not be stored any more."""
 
-_CLEAR = "The Disk page says what takes space, and removes what nobody uses."
+_CLEAR = "`mlx-hub disk` and the Disk page say what takes space; the page removes what nobody uses."
 
 
 def check() -> Finding:

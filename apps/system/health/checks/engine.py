@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from django.template.defaultfilters import pluralize
+
 from apps.inference.client import EngineError
 from apps.inference.engine.protocol import Status
 from apps.inference.services import glancing_engine
@@ -41,9 +43,11 @@ def judged(status: Status) -> Finding:
         return Finding("ok", f"Loading {status.loading}.")
     if status.last_step_age is None:
         return Finding("ok", "It has had nothing to compute yet.")
-    return Finding("ok", f"{status.steps:,} steps, the last one {status.last_step_age:,.0f} s ago.")
+    steps = f"{status.steps:,} step{pluralize(status.steps)}"
+    return Finding("ok", f"{steps}, the last one {status.last_step_age:,.0f} s ago.")
 
 
 _RESTART = (
-    "Start the hub with `mlx-hub up`, or restart it. The Logs page has the engine's last words."
+    "Start the hub with `mlx-hub up`, or restart it. `mlx-hub logs engine` and the Logs page have "
+    "the engine's last words."
 )

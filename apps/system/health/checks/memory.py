@@ -12,7 +12,8 @@ FEW = 0.05
 """Of the machine's memory."""
 
 _UNLOAD = (
-    "Unload models on the Models page, pause trainings, or set a lower `MLXHUB_MEMORY_CEILING_GB`."
+    "Unload models with `mlx-hub unload` or on the Models page, pause trainings, or set a lower "
+    "`MLXHUB_MEMORY_CEILING_GB`."
 )
 
 
