@@ -55,7 +55,7 @@ def start(request: HtmxHttpRequest) -> HttpResponse:
         filled = {"message_form": message, "system_form": system} | (
             {"forms": forms} if forms else {}
         )
-        problem = _first_error(forms) or _GONE * gone
+        problem = _first_error(forms) or (_GONE if gone else "")
         return new_page(request, 422, columns=columns, **filled, problem=problem)
     comparison = services.start_comparison(
         columns=[form.column for form in forms],
