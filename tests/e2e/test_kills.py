@@ -14,4 +14,4 @@ def test_a_hub_whose_processes_are_killed_all_the_time_loses_nothing_and_comes_b
     assert outcome.kills.total() > 5
     assert all(outcome.kept.values()), outcome.kept
     # The benchmark has the strict limit: a machine that runs tests is busy with others.
-    assert max(outcome.ready_after.values()) < 6 * READY_SECONDS, outcome.ready_after
+    assert max(outcome.ready_after.values()) < 3 * READY_SECONDS, outcome.ready_after

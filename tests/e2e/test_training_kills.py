@@ -13,8 +13,7 @@ import pytest
 from tests.hub_process import HubProcess, running_hub, until
 from tests.killed_training import KilledTraining
 
-SHOWN_WITHIN_SECONDS = 30.0
-"""Half of it on a machine that is not busy with other tests."""
+SHOWN_WITHIN_SECONDS = 15.0
 
 
 @pytest.fixture(scope="module")

@@ -73,8 +73,8 @@ def download(
     Goes on from what an earlier, interrupted call left there, also in mid-file. ``needs`` is
     asked of each file once those before it are there; what it does not take is left out of
     the snapshot that is returned. Raises RepoNotFound, AccessRefused, HubUnreachable,
-    NotEnoughDisk, NotWritable
-    or DownloadDamaged; what has arrived by then stays for the next call.
+    NotEnoughDisk, NotWritable or DownloadDamaged; what has arrived by then stays for the next
+    call.
     """
     counter = _Counter(progress)
     brought: list[RemoteFile] = []

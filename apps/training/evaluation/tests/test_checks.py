@@ -52,7 +52,7 @@ def test_a_pattern_that_takes_for_ever_does_not_match(monkeypatch: pytest.Monkey
     monkeypatch.setattr(checks, "REGEX_SECONDS", 0.05)
     begun = time.monotonic()
     assert judge_of(Check(kind="regex", text="(a|aa)+b"))("a" * 60, None) is False
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 5
 
 
 def test_a_schema_fetches_nothing() -> None:
