@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 
-from apps.models.runtime import accelerator
+from apps.models.runtime import c_heap
 
-TIDY_SECONDS = 30.0
+TIDY_SECONDS = 10.0
 """Between two times."""
 
 
 class Heap:
-    """KV of every length comes and goes between what stays, and on a CPU the C library keeps the
-    holes: 3 to 158 MiB of them after each twenty seconds of mixed load.
+    """KV of every length comes and goes between what stays, and on a CPU the C library keeps
+    the holes that it leaves; see ``c_heap``.
     """
 
     def __init__(self) -> None:
@@ -26,4 +26,4 @@ class Heap:
         now = time.monotonic()
         if now - self._tidied_at >= TIDY_SECONDS:
             self._tidied_at = now
-            accelerator.trim_heap()
+            c_heap.trim()

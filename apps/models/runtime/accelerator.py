@@ -8,7 +8,6 @@ Only float32 gains from it; hence ``AcceleratorProfile.compute_float32``.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import importlib.metadata
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psutil
+
+from apps.models.runtime import c_heap
 
 CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -81,6 +82,7 @@ def prepare() -> AcceleratorProfile:
     name = str(info.get("device_name") or platform.processor() or platform.machine())
     if backend != "cpu":
         return AcceleratorProfile(backend, name, None, _device_memory(info), None, False)
+    c_heap.keep_large_blocks_apart()
     if not linux:
         return AcceleratorProfile("cpu", name, "accelerate", host_memory(), None, True)
     warning = None if blas else (_TOO_LATE if too_late else _NO_FAST_BLAS)
@@ -110,18 +112,7 @@ def release_memory() -> None:
     import mlx.core as mx
 
     mx.clear_cache()
-    trim_heap()
-
-
-def trim_heap() -> None:
-    """Return the free pages within the C library's heap to the system.
-
-    On a CPU models and KV lie in that heap. glibc gives back only what is free at its end,
-    so that a hundred megabytes and more stay between what lives longer.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(AttributeError):  # only glibc has it
-            ctypes.CDLL(None).malloc_trim(0)
+    c_heap.trim()
 
 
 def _preload_blas() -> Blas | None:

@@ -1,23 +1,14 @@
 from __future__ import annotations
 
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
 from apps.models.runtime import accelerator
+from apps.models.runtime.tests.new_process import in_new_process
 
-ROOT = Path(__file__).parents[4]
 LINUX_CPU = sys.platform == "linux" and accelerator.prepare().backend == "cpu"
-
-
-def in_new_process(code: str) -> str:
-    """What ``code`` prints in an interpreter that has not seen MLX yet."""
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def test_the_profile_is_settled_once() -> None:
@@ -100,21 +91,3 @@ def test_a_containers_memory_limit_counts(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(accelerator, "CONTAINER_LIMITS", files)
 
     assert accelerator.host_memory() == 123456789
-
-
-@pytest.mark.skipif(not LINUX_CPU, reason="only there do models lie in the heap")
-def test_holes_between_what_stays_in_the_heap_are_given_back() -> None:
-    answer = in_new_process("""
-        import psutil
-        from apps.models.runtime import accelerator
-        MIB = 1024 * 1024
-        del (large := [bytes(30 * MIB)])[:]  # from now on blocks of this size come from the heap
-        blocks = [b"x" * MIB for _ in range(160)]
-        del blocks[:128], large
-        process = psutil.Process()
-        before = process.memory_info().rss
-        accelerator.trim_heap()
-        print((before - process.memory_info().rss) // MIB)
-    """)
-
-    assert int(answer) > 100
