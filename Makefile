@@ -11,7 +11,7 @@
 # PYTHON chooses the interpreter (3.11 or newer).
 
 .DEFAULT_GOAL := up
-.PHONY: up dev test check contract fmt lock bench clean install install-dev chromium
+.PHONY: up dev test check check-code check-types check-locks contract fmt lock bench clean install install-dev chromium
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -53,18 +53,26 @@ test: check chromium $(NODE_TESTS)/node_modules/.installed
 contract: install-dev
 	@CONTRACT_CASES=300 $(BIN)/pytest mlxhub_site/tests/test_api_contract.py
 
+# Beside each other: types take as long as the rest, and who looks the locks up waits for answers.
 check: install-dev
+	@$(MAKE) --no-print-directory --jobs=3 check-code check-types check-locks
+
+check-code:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	@home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; export MLXHUB_HOME="$$home"; \
-	$(BIN)/mypy && \
-	$(BIN)/python manage.py check --fail-level WARNING && \
-	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/lint-imports
 	$(BIN)/djlint --quiet --lint templates
 	@! git rev-parse --git-dir >/dev/null 2>&1 || git ls-files -z ':!requirements/*.txt' ':!*package-lock.json' \
 	  | xargs -0 $(BIN)/detect-secrets-hook --no-verify --disable-plugin KeywordDetector
-	$(BIN)/python requirements/audit.py
+
+check-types:
+	@home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; export MLXHUB_HOME="$$home"; \
+	$(BIN)/mypy && \
+	$(BIN)/python manage.py check --fail-level WARNING && \
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+check-locks:
+	@$(BIN)/python requirements/audit.py
 
 fmt: install-dev
 	$(BIN)/ruff check --fix

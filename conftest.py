@@ -15,6 +15,8 @@ hypothesis_settings.load_profile("hub")
 
 pytest_plugins = [
     "tests.fake_engine",
+    "tests.frozen_modules",
+    "tests.lasting_rows",
     "tests.measured_server",
     "tests.own_context",
     "tests.own_loads",

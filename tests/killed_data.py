@@ -21,19 +21,13 @@ from typing import Any
 import polars as pl
 
 from tests.hub_process import free_port, until
+from tests.prepared_folder import prepare_folder
 
 PATIENCE = 120.0
 PIECE_BYTES = 300_000
 SPLITS = ("train", "valid", "test")
 COOKIE, TOKEN = "mlxhub_csrf", "a" * 32
 """Of the CSRF check: a cookie and a header that agree, as a browser's do."""
-
-_SET_UP = """
-import django
-django.setup()
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
-"""
 
 CHECK = {"kind": "near"}
 EDITS: tuple[dict[str, Any], ...] = (
@@ -79,7 +73,7 @@ class KilledData:
 
     def run(self, kills: int) -> Outcome:
         """Kill web or worker so many times; after each look what is there, and again at its end."""
-        self._python("-c", _SET_UP)
+        prepare_folder(self._home, self._environment)
         self._start_web()
         self._start_worker()
         try:
@@ -302,12 +296,6 @@ class KilledData:
             return subprocess.Popen(
                 [sys.executable, "-m", *module], env=self._environment, stdout=log, stderr=log
             )
-
-    def _python(self, *arguments: str) -> None:
-        command = [sys.executable, *arguments]
-        subprocess.run(
-            command, env=self._environment, check=True, timeout=PATIENCE, capture_output=True
-        )
 
 
 def _digest_of(path: Path) -> str:

@@ -17,18 +17,12 @@ from pathlib import Path
 
 from apps.discovery.tests.hub_server import HubServer
 from tests.hub_process import until
+from tests.prepared_folder import prepare_folder
 
 REPO = "acme/Tiny-Llama"
 BYTES_PER_SECOND = 150_000.0
 KILLS_A_DOWNLOAD = 10
 PATIENCE = 120.0
-
-_SET_UP = """
-import django
-django.setup()
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
-"""
 
 
 @dataclass
@@ -68,7 +62,7 @@ class KilledWorker:
         """Kill the worker so many times; then let it end what it was at, and look what is left."""
         self._server.add(REPO, self._files)
         self._server.bytes_per_second = BYTES_PER_SECOND
-        self._python("-c", _SET_UP)
+        prepare_folder(self._home, self._environment)
         while self.outcome.kills < kills:
             self._one_download(min(KILLS_A_DOWNLOAD, kills - self.outcome.kills))
         self.outcome.resumed = sum(1 for _, start in self._server.served if start)

@@ -14,15 +14,12 @@ from typing import Any
 import httpx
 
 from tests.hub_process import STOP_SECONDS, free_port, until
+from tests.prepared_folder import prepare_folder
 
 _SET_UP = """
 import json, sys
 import django
 django.setup()
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
-from apps.system.static_files import collect_static
-collect_static()
 from apps.inference.keys.services import Limits, create_key
 from tests.registry import make_model
 make_model("tiny")
@@ -46,6 +43,7 @@ class WebWorkers:
 
     def __init__(self, home: Path, keys: dict[str, dict[str, int]]) -> None:
         self._home = home
+        prepare_folder(home, {"MLXHUB_STARTER": "0"})
         self.keys: dict[str, str] = self._run(_SET_UP, json.dumps(keys))
         self.urls: list[str] = []
         self.processes: list[subprocess.Popen[bytes]] = []

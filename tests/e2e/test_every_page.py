@@ -103,7 +103,7 @@ No contrast can be told over a picture, as the shadows at a table's edges are.
 SETTLED = """
     async () => {
         for (let changing = [null]; changing.length;) {
-            await Promise.allSettled(changing.map(each => each?.finished));
+            for (const each of changing) each?.finish();
             await new Promise(requestAnimationFrame);
             changing = document.getAnimations().filter(each => each instanceof CSSTransition);
         }
