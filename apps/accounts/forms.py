@@ -10,6 +10,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.validators import UnicodeUsernameValidator
 
 from apps.accounts.roles import Role
+from apps.accounts.throttle import TooManyFailures
 
 LONGEST_PASSWORD = 1000
 """More characters would only keep the hash busy."""
@@ -23,6 +24,17 @@ class _MarkedForm(forms.Form):
         for name in self.errors:
             if name in self.fields:
                 self.fields[name].widget.attrs["aria-invalid"] = "true"
+
+
+class _CountedForm(_MarkedForm):
+    """Tries at it are counted: after too many, it waits."""
+
+    retry_after: int | None = None
+    """Seconds until one more may be tried; None where it may be now."""
+
+    def wait_for(self, error: TooManyFailures) -> None:
+        self.add_error(None, str(error))
+        self.retry_after = error.retry_after
 
 
 def _name_field() -> forms.CharField:
@@ -46,7 +58,7 @@ def _password_field(label: str, autocomplete: str, *, hint: str = "") -> forms.C
     )
 
 
-class SignInForm(_MarkedForm):
+class SignInForm(_CountedForm):
     """A name and a password."""
 
     name = _name_field()
@@ -68,7 +80,7 @@ class NewPasswordForm(_MarkedForm):
         return password
 
 
-class SetupForm(NewPasswordForm):
+class SetupForm(_CountedForm, NewPasswordForm):
     """The first owner's name and password, with the code that was printed."""
 
     code = forms.CharField(

@@ -76,7 +76,8 @@ def identify(request: HttpRequest) -> Identity:
         logout(request)
         return nobody(request)
     sessions.note_use(request)
-    actor = Actor("user", user.get_username(), cast(int, user.pk), address_of(request))
+    address, owns = address_of(request), role is Role.OWNER
+    actor = Actor("user", user.get_username(), cast(int, user.pk), address, owns)
     return Identity(role, actor)
 
 

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
-from apps.accounts.models import FailedSignIn
+from apps.accounts.models import FailedSignIn, FailedSignInQuerySet
 
 WINDOW = timedelta(minutes=15)
 
@@ -33,11 +35,13 @@ OF_NAME = 50
 class TooManyFailures(Exception):
     """Not judged, whatever the password."""
 
-    def __init__(self) -> None:
-        minutes = int(WINDOW.total_seconds() // 60)
+    def __init__(self, wait: timedelta) -> None:
+        self.retry_after = max(1, math.ceil(wait.total_seconds()))
+        """Seconds until one more may be tried."""
+        minutes = math.ceil(self.retry_after / 60)
         super().__init__(
-            f"Too many sign-ins failed. Try again in {minutes} minutes. On the hub's own machine "
-            "`mlx-hub users reset NAME` makes a link for a new password at once."
+            f"Too many sign-ins failed. Try again in {minutes} minute{pluralize(minutes)}. On the "
+            "hub's own machine `mlx-hub users reset NAME` makes a link for a new password at once."
         )
 
 
@@ -58,15 +62,25 @@ def begin_attempt(name: str, address: str) -> Attempt:
     row = FailedSignIn.objects.create(name=digest_of_name(name), address=here)
     recent = FailedSignIn.objects.since(timezone.now() - WINDOW)
     of_name = recent.filter(name=row.name)
-    too_many = (
-        of_name.filter(address=here).count() > OF_NAME_AND_ADDRESS
-        or (not _is_loopback(address) and recent.filter(address=here).count() > OF_ADDRESS)
-        or (not _is_loopback(address) and of_name.count() > OF_NAME)
-    )
-    if too_many:
+    counted = [(of_name.filter(address=here), OF_NAME_AND_ADDRESS)]
+    if not _is_loopback(address):
+        counted += [(recent.filter(address=here), OF_ADDRESS), (of_name, OF_NAME)]
+    waits = [wait for failures, most in counted if (wait := _wait(failures, most)) is not None]
+    if waits:
         row.delete()
-        raise TooManyFailures
+        raise TooManyFailures(max(waits))
     return Attempt(row)
+
+
+def _wait(failures: FailedSignInQuerySet, most: int) -> timedelta | None:
+    """Until one more failure is no more than ``most``; None where it is not."""
+    too_many = failures.count() - most
+    if too_many <= 0:
+        return None
+    leaving = failures.order_by("at").values_list("at", flat=True)[too_many - 1 :].first()
+    if leaving is None:  # a success at the same moment had them forgotten
+        return None
+    return leaving + WINDOW - timezone.now()
 
 
 def forget_old_failures() -> None:

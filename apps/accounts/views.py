@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.contrib.auth.models import User
@@ -42,8 +44,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             actor = Actor("user", user.get_username(), user.pk, address_of(request))
             recording.record("session.begin", user.get_username(), actor=actor)
             return redirect(_next(request))
-    context = {"form": form, "next": _next(request), "no_account": not has_owner()}
-    return render(request, "accounts/sign_in.html", context)
+    context = {"next": _next(request), "no_account": not has_owner()}
+    return _door(request, "accounts/sign_in.html", form, context)
 
 
 @require_POST
@@ -68,7 +70,7 @@ def setup(request: HttpRequest) -> HttpResponse:
         if user is not None:
             login(request, user)
             return redirect("home")
-    return render(request, "accounts/setup.html", {"form": form})
+    return _door(request, "accounts/setup.html", form, {})
 
 
 @form_page
@@ -104,13 +106,24 @@ def account(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/account.html", context)
 
 
+def _door(
+    request: HttpRequest, template: str, form: SignInForm | SetupForm, context: dict[str, Any]
+) -> HttpResponse:
+    """The form again; a 429 where tries at it have to wait."""
+    response = render(request, template, context | {"form": form})
+    if form.retry_after is not None:
+        response.status_code = 429
+        response["Retry-After"] = str(form.retry_after)
+    return response
+
+
 def _judged(request: HttpRequest, form: SignInForm) -> User | None:
     """Who it is; None where name or password is wrong, which the form then says."""
     name, password = form.cleaned_data["name"], form.cleaned_data["password"]
     try:
         attempt = begin_attempt(name, address_of(request))
     except TooManyFailures as error:
-        form.add_error(None, str(error))
+        form.wait_for(error)
         return None
     user = authenticate(request, username=name, password=password)
     if not isinstance(user, User):
@@ -140,7 +153,7 @@ def _first_owner(request: HttpRequest, form: SetupForm) -> User | None:
     except NameTaken as error:
         form.add_error("name", str(error))
     except TooManyFailures as error:
-        form.add_error(None, str(error))
+        form.wait_for(error)
     else:
         attempt.succeeded()
         return user

@@ -30,6 +30,13 @@ class Actor:
     name: str = ""
     user_id: int | None = None
     address: str = ""
+    owns: bool = False
+    """Whether a user or a key has the owner's role."""
+
+    @property
+    def may_name_files(self) -> bool:
+        """Whether it is theirs to say by path what the hub reads on its machine."""
+        return self.owns or self.kind in ("owner", "program")
 
 
 _current: ContextVar[Actor | None] = ContextVar("actor", default=None)

@@ -118,8 +118,8 @@ class JobRequest(BaseModel):
     data: str = Field(
         min_length=1,
         max_length=1000,
-        description="A dataset, as `words` or `words@3`, or a folder on the hub's machine with "
-        "train.jsonl.",
+        description="A dataset, as `words` or `words@3`; an owner may name a folder on the hub's "
+        "machine with train.jsonl.",
     )
     name: str = Field(min_length=1, max_length=120, description="What the result is to be called.")
     settings: dict[str, Any] = Field(

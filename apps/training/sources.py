@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.audit.actors import current_actor
 from apps.datasets.errors import DatasetError, DatasetNotFound
 from apps.datasets.models import Dataset, DatasetVersion
 from apps.datasets.services import folder_for_training
@@ -25,10 +26,17 @@ class Source:
 def source_named(text: str) -> Source:
     """``words`` and ``words@3`` are a dataset's present and third version, a path is a folder.
 
-    Raises BadOrder where there is no such dataset, or nothing in it to learn from.
+    Raises BadOrder where there is no such dataset, nothing in it to learn from, or where whoever
+    asks may not name folders: what lies on the machine is its owner's, and what a training learnt
+    can be asked out of it again.
     """
     name = _DATASET.fullmatch(text.strip())
     if name is None:
+        if not current_actor().may_name_files:
+            raise BadOrder(
+                "A folder of the hub's machine is its owner's to name. Choose a dataset; the Data "
+                "page takes files in from a browser."
+            )
         return Source(Path(text.strip()))
     number = name["number"]
     try:

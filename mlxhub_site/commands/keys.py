@@ -9,13 +9,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from mlxhub_site.commands.hub.options import here_only
 from mlxhub_site.commands.outcome import NotFound, Refused
-from mlxhub_site.commands.output import AsJson, print_json
+from mlxhub_site.commands.output import AsJson, harmless, print_json
 
 if TYPE_CHECKING:
+    from apps.inference.keys.endpoints import Endpoints, Rates
     from apps.inference.keys.models import ApiKey
     from apps.models.models import LocalModel
 
@@ -25,6 +27,13 @@ here = here_only("whoever has a key must not be able to make others with it.")
 
 KeyName = Annotated[str, typer.Argument(help="What the key is called here.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Default: no limit.")]
+OfEndpoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ENDPOINTS=N",
+        help="For generation, embeddings, rerank, other or management by itself; repeat it.",
+    ),
+]
 
 
 @commands.command()
@@ -38,6 +47,8 @@ def create(
     ] = None,
     requests_per_minute: Limit = None,
     tokens_per_minute: Limit = None,
+    requests_per_minute_of: OfEndpoints = None,
+    tokens_per_minute_of: OfEndpoints = None,
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Requests at once. Default: no limit.")
     ] = None,
@@ -53,13 +64,14 @@ def create(
 
     if ApiKey.objects.filter(name=name).exists():
         raise Refused(f"There is a key {name!r} already. Choose another name.")
+    endpoints = _endpoint_rates(requests_per_minute_of, tokens_per_minute_of)
     expires_at = None if expires_days is None else timezone.now() + timedelta(days=expires_days)
     key, text = create_key(
         name=name,
         may_infer=inference,
         may_manage=management,
         models=[_model(each) for each in model or ()],
-        limits=Limits(requests_per_minute, tokens_per_minute, concurrency),
+        limits=Limits(requests_per_minute, tokens_per_minute, concurrency, endpoints),
         expires_at=expires_at,
         note=note,
     )
@@ -81,7 +93,7 @@ def list_keys(as_json: AsJson = False) -> None:
         print_json([_described(key) for key in keys])
         return
     for key in keys:
-        typer.echo(_line(key))
+        typer.echo(harmless(_line(key)))
     if not keys:
         typer.echo("There is no key yet. `mlx-hub keys create NAME` makes one.")
 
@@ -107,6 +119,36 @@ def _model(name: str) -> LocalModel:
         return resolve_model(name).model
     except ModelNotFound as error:
         raise NotFound(str(error)) from error
+
+
+def _endpoint_rates(requests: list[str] | None, tokens: list[str] | None) -> dict[Endpoints, Rates]:
+    """What ``ENDPOINTS=N`` said of both. Raises typer.BadParameter."""
+    from apps.inference.keys.endpoints import Rates, check_stored, stored
+
+    most_requests, most_tokens = _numbers(requests), _numbers(tokens)
+    rates = {
+        group: Rates(most_requests.get(group), most_tokens.get(group))
+        for group in most_requests | most_tokens
+    }
+    try:
+        check_stored(stored(rates))
+    except ValidationError as error:
+        raise typer.BadParameter(" ".join(error.messages)) from error
+    return rates
+
+
+def _numbers(given: list[str] | None) -> dict[Endpoints, int]:
+    from apps.inference.keys.endpoints import Endpoints
+
+    numbers = {}
+    for each in given or ():
+        group, _, number = each.partition("=")
+        if group not in Endpoints.values or not number.isdecimal():
+            raise typer.BadParameter(
+                f"{each!r} is not ENDPOINTS=N. ENDPOINTS is one of {', '.join(Endpoints.values)}."
+            )
+        numbers[Endpoints(group)] = int(number)
+    return numbers
 
 
 def _line(key: ApiKey) -> str:

@@ -204,9 +204,31 @@ class TestGuessing:
     ) -> None:
         for _ in range(throttle.OF_NAME_AND_ADDRESS):
             sign_in(client, password="wrong")
-        assert "Too many sign-ins failed" in sign_in(client).content.decode()
+        refused = sign_in(client)
+        assert refused.status_code == 429
+        assert 14 * 60 < int(refused.headers["Retry-After"]) <= 15 * 60
+        assert "Too many sign-ins failed. Try again in 15 minutes." in refused.content.decode()
         assert not is_in(client)
         assert sign_in(client, address="10.0.0.10").status_code == 302
+
+    def test_is_told_to_wait_until_the_first_failure_is_no_longer_counted(
+        self, client: Client, ada: User
+    ) -> None:
+        for _ in range(throttle.OF_NAME_AND_ADDRESS):
+            sign_in(client, password="wrong")
+        first = FailedSignIn.objects.earliest("pk")
+        FailedSignIn.objects.filter(pk=first.pk).update(at=first.at - timedelta(minutes=14))
+        refused = sign_in(client)
+        assert 1 <= int(refused.headers["Retry-After"]) <= 60
+        assert "Try again in 1 minute." in refused.content.decode()
+
+    def test_waits_for_the_longest_of_its_limits(self, client: Client, ada: User) -> None:
+        for _ in range(throttle.OF_NAME_AND_ADDRESS):
+            sign_in(client, password="wrong")
+        FailedSignIn.objects.update(at=timezone.now() - timedelta(minutes=14))
+        for _ in range(throttle.OF_ADDRESS + 5):
+            FailedSignIn.objects.create(name="another", address="10.0.0.9")
+        assert int(sign_in(client).headers["Retry-After"]) > 14 * 60
 
     def test_an_address_waits_whatever_names_it_tries(self, client: Client, ada: User) -> None:
         for number in range(throttle.OF_ADDRESS):

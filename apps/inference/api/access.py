@@ -45,6 +45,7 @@ from apps.inference.api.lifetime import ends_with_request
 from apps.inference.api.messages.errors import speaks_anthropic
 from apps.inference.keys.budget import Budget, Budgets
 from apps.inference.keys.caller import OWNER, set_caller
+from apps.inference.keys.endpoints import Endpoints, endpoints_of
 from apps.inference.keys.errors import CallRefused, KeyMissing, LimitReached, ScopeMissing
 from apps.inference.keys.leases import leases
 from apps.inference.keys.limits import Admitted, admit, estimated_tokens, settle
@@ -113,12 +114,20 @@ class Visit:
             self._key = key
             self._check_scope(key)
             self.caller = caller_of(key)
-            if self._inference and self._request.method == "POST" and key.is_limited:
-                self._admit(key)
+            counted_in = self._endpoints()
+            if counted_in is not None and key.is_limited_for(counted_in):
+                self._admit(key, counted_in)
 
-    def _admit(self, key: ApiKey) -> None:
+    def _endpoints(self) -> Endpoints | None:
+        match = self._request.resolver_match
+        route = match.route if match else ""
+        return endpoints_of(route, self._request.method, inference=self._inference)
+
+    def _admit(self, key: ApiKey, endpoints: Endpoints) -> None:
+        # What is uploaded to /api is no prompt, and nothing to read before its view does.
+        tokens = estimated_tokens(len(self._body())) if self._inference else 0
         try:
-            self._admitted = admit(key, tokens=estimated_tokens(len(self._body())))
+            self._admitted = admit(key, tokens=tokens, endpoints=endpoints)
         except LimitReached as error:
             self.budgets = error.budgets
             raise
@@ -163,7 +172,8 @@ class Visit:
     def _identified(self, key: ApiKey | None) -> Identity:
         """Who calls: the key's account, or the owner or a session as for pages."""
         if key is not None:
-            actor = Actor("key", key.name, key.user_id, address_of(self._request))
+            owns = key.role is Role.OWNER
+            actor = Actor("key", key.name, key.user_id, address_of(self._request), owns)
             return Identity(key.role, actor)
         try:
             identity = identify(self._request)

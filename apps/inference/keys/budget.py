@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -20,3 +21,16 @@ class Budgets:
 
     requests: Budget | None = None
     tokens: Budget | None = None
+
+
+def tightest(budgets: Iterable[Budgets]) -> Budgets:
+    """Of limits that all hold, the ones that a caller meets first."""
+    every = list(budgets)
+    return Budgets(
+        _least([each.requests for each in every]), _least([each.tokens for each in every])
+    )
+
+
+def _least(budgets: Iterable[Budget | None]) -> Budget | None:
+    given = (budget for budget in budgets if budget is not None)
+    return min(given, key=lambda budget: (budget.remaining, -budget.reset), default=None)

@@ -5,6 +5,9 @@ passes where one minute ends and the next begins. Counting and letting in are on
 transaction that holds the database's write lock (SQLite, immediate) or the key's
 row (PostgreSQL), so limits are exact over every web process.
 
+A call is measured against the key's limits, which are for all its calls under /v1
+together, and against those of its group of endpoints. Both hold.
+
 What a prompt will take is estimated when the request comes. What prompt and answer
 really took is known when it has ended, and counts from then on: an answer that is
 longer than a minute would otherwise have left the window before it was counted.
@@ -13,15 +16,18 @@ longer than a minute would otherwise have left the window before it was counted.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Count, Max, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
-from apps.inference.keys.budget import Budget, Budgets
+from apps.inference.keys.budget import Budget, Budgets, tightest
+from apps.inference.keys.endpoints import Endpoints, Rates
 from apps.inference.keys.errors import LimitReached
 from apps.inference.keys.models import Admission, ApiKey
 
@@ -47,8 +53,20 @@ class Admitted:
 
 
 @dataclass(frozen=True)
+class _Limit:
+    """What is counted together: all the key's calls, or those to one group of endpoints."""
+
+    key: ApiKey
+    rates: Rates
+    concurrency: int | None
+    calls: QuerySet[Admission]
+    at: str
+    """Which calls it is for, in messages; empty: all."""
+
+
+@dataclass(frozen=True)
 class _Used:
-    """What the key's last minute holds."""
+    """What a limit's last minute holds."""
 
     requests: int
     tokens: int
@@ -56,13 +74,22 @@ class _Used:
     newest_request: datetime | None
     newest_tokens: datetime | None
 
+    def with_one_more(self, tokens: int, now: datetime) -> _Used:
+        return replace(
+            self,
+            requests=self.requests + 1,
+            tokens=self.tokens + tokens,
+            newest_request=now,
+            newest_tokens=now,
+        )
+
 
 def estimated_tokens(body_bytes: int) -> int:
     """What a request of this size is taken for before it is tokenised."""
     return math.ceil(body_bytes / BYTES_PER_TOKEN)
 
 
-def admit(key: ApiKey, *, tokens: int) -> Admitted:
+def admit(key: ApiKey, *, tokens: int, endpoints: Endpoints = Endpoints.GENERATION) -> Admitted:
     """Let a request of about ``tokens`` in and count it. Raises LimitReached."""
     with transaction.atomic():
         if connection.features.has_select_for_update:
@@ -70,22 +97,23 @@ def admit(key: ApiKey, *, tokens: int) -> Admitted:
             # On SQLite it waits where its transaction begins.
             ApiKey.objects.select_for_update().get(pk=key.pk)
         now = timezone.now()
-        used = _used(key, now)
-        _check_requests(key, used, now)
-        _check_tokens(key, used, tokens, now)
-        _check_places(key, used, now)
-        lease = None if key.concurrency is None else now + LEASE
+        used = [(limit, _used(limit, now)) for limit in _limits(key, endpoints)]
+        left = tightest(_budgets(limit, of_it, now) for limit, of_it in used)
+        for limit, of_it in used:
+            _check_requests(limit, of_it, now, left)
+            _check_tokens(limit, of_it, tokens, now, left)
+            _check_places(limit, of_it, left)
+        holds_place = any(limit.concurrency is not None for limit, _ in used)
         row = Admission.objects.create(
-            key=key, at=now, tokens=tokens, tokens_at=now, lease_until=lease
+            key=key,
+            endpoints=endpoints,
+            at=now,
+            tokens=tokens,
+            tokens_at=now,
+            lease_until=now + LEASE if holds_place else None,
         )
-    used = replace(
-        used,
-        requests=used.requests + 1,
-        tokens=used.tokens + tokens,
-        newest_request=now,
-        newest_tokens=now,
-    )
-    return Admitted(row.pk, _budgets(key, used, now), holds_place=lease is not None)
+    left = tightest(_budgets(limit, of_it.with_one_more(tokens, now), now) for limit, of_it in used)
+    return Admitted(row.pk, left, holds_place)
 
 
 def settle(admission_id: int, *, tokens: int) -> None:
@@ -105,9 +133,21 @@ def renew(admission_ids: list[int]) -> None:
     held.update(lease_until=timezone.now() + LEASE)
 
 
-def _used(key: ApiKey, now: datetime) -> _Used:
+def _limits(key: ApiKey, endpoints: Endpoints) -> Iterator[_Limit]:
+    """Those that a call to these endpoints has to keep within."""
+    calls = Admission.objects.filter(key=key)
+    if endpoints is not Endpoints.MANAGEMENT:
+        under_v1 = calls.exclude(endpoints=Endpoints.MANAGEMENT)
+        yield _Limit(key, key.rates, key.concurrency, under_v1, at="")
+    if (rates := key.rates_of(endpoints)) != Rates():
+        yield _Limit(
+            key, rates, None, calls.filter(endpoints=endpoints), at=f" at {endpoints} endpoints"
+        )
+
+
+def _used(limit: _Limit, now: datetime) -> _Used:
     begun, counted = Q(at__gt=now - WINDOW), Q(tokens_at__gt=now - WINDOW)
-    found = Admission.objects.filter(key=key).aggregate(
+    found = limit.calls.aggregate(
         requests=Count("pk", filter=begun),
         tokens=Coalesce(Sum("tokens", filter=counted), 0),
         places=Count("pk", filter=Q(lease_until__gt=now)),
@@ -117,10 +157,11 @@ def _used(key: ApiKey, now: datetime) -> _Used:
     return _Used(**found)
 
 
-def _budgets(key: ApiKey, used: _Used, now: datetime) -> Budgets:
+def _budgets(limit: _Limit, used: _Used, now: datetime) -> Budgets:
+    rates = limit.rates
     return Budgets(
-        _budget(key.requests_per_minute, used.requests, used.newest_request, now),
-        _budget(key.tokens_per_minute, used.tokens, used.newest_tokens, now),
+        _budget(rates.requests_per_minute, used.requests, used.newest_request, now),
+        _budget(rates.tokens_per_minute, used.tokens, used.newest_tokens, now),
     )
 
 
@@ -131,42 +172,43 @@ def _budget(limit: int | None, used: int, newest: datetime | None, now: datetime
     return Budget(limit, max(0, limit - used), reset)
 
 
-def _check_requests(key: ApiKey, used: _Used, now: datetime) -> None:
-    limit = key.requests_per_minute
-    if limit is None or used.requests < limit:
+def _check_requests(limit: _Limit, used: _Used, now: datetime, left: Budgets) -> None:
+    most = limit.rates.requests_per_minute
+    if most is None or used.requests < most:
         return
     # The request that has to leave the window for this one to fit.
-    begun = Admission.objects.filter(key=key, at__gt=now - WINDOW).order_by("at")
-    leaving = begun.values_list("at", flat=True)[used.requests - limit]
+    begun = limit.calls.filter(at__gt=now - WINDOW).order_by("at")
+    leaving = begun.values_list("at", flat=True)[used.requests - most]
     raise LimitReached(
-        f"The key {key.name!r} may make {limit:,} requests a minute and has made them. "
-        "Wait as long as Retry-After says.",
-        budgets=_budgets(key, used, now),
+        f"The key {limit.key.name!r} may make {most:,} request{pluralize(most)} a minute{limit.at} "
+        "and has made as many. Wait as long as Retry-After says.",
+        budgets=left,
         retry_after=_seconds_until_free(leaving, now),
     )
 
 
-def _check_tokens(key: ApiKey, used: _Used, tokens: int, now: datetime) -> None:
-    limit = key.tokens_per_minute
-    if limit is None or used.tokens + tokens <= limit:
+def _check_tokens(limit: _Limit, used: _Used, tokens: int, now: datetime, left: Budgets) -> None:
+    most = limit.rates.tokens_per_minute
+    if most is None or used.tokens + tokens <= most:
         return
-    if tokens > limit:
+    may_use = f"key {limit.key.name!r} may use {most:,} tokens a minute{limit.at}"
+    if tokens > most:
         raise LimitReached(
-            f"This request alone has about {tokens:,} tokens, and the key {key.name!r} may use "
-            f"{limit:,} a minute. Shorten it, or ask for a higher limit.",
-            budgets=_budgets(key, used, now),
+            f"This request alone has about {tokens:,} tokens, and the {may_use}. "
+            "Shorten it, or ask for a higher limit.",
+            budgets=left,
             retry_after=None,
         )
     raise LimitReached(
-        f"The key {key.name!r} may use {limit:,} tokens a minute; {used.tokens:,} are used and "
-        f"this request has about {tokens:,}. Wait as long as Retry-After says.",
-        budgets=_budgets(key, used, now),
-        retry_after=_until_tokens_are_free(key, used.tokens + tokens - limit, now),
+        f"The {may_use}; {used.tokens:,} are used and this request has about "
+        f"{tokens:,}. Wait as long as Retry-After says.",
+        budgets=left,
+        retry_after=_until_tokens_are_free(limit, used.tokens + tokens - most, now),
     )
 
 
-def _until_tokens_are_free(key: ApiKey, needed: int, now: datetime) -> float:
-    counted = Admission.objects.filter(key=key, tokens_at__gt=now - WINDOW).order_by("tokens_at")
+def _until_tokens_are_free(limit: _Limit, needed: int, now: datetime) -> float:
+    counted = limit.calls.filter(tokens_at__gt=now - WINDOW).order_by("tokens_at")
     for at, tokens in counted.values_list("tokens_at", "tokens"):
         needed -= tokens
         if needed <= 0:
@@ -174,12 +216,12 @@ def _until_tokens_are_free(key: ApiKey, needed: int, now: datetime) -> float:
     return 0.0
 
 
-def _check_places(key: ApiKey, used: _Used, now: datetime) -> None:
-    if key.concurrency is not None and used.places >= key.concurrency:
+def _check_places(limit: _Limit, used: _Used, left: Budgets) -> None:
+    if limit.concurrency is not None and used.places >= limit.concurrency:
         raise LimitReached(
-            f"The key {key.name!r} may have {key.concurrency:,} requests under way at once, and "
-            "has them. Wait until one has ended.",
-            budgets=_budgets(key, used, now),
+            f"The key {limit.key.name!r} may have {limit.concurrency:,} requests under way at "
+            "once, and has them. Wait until one has ended.",
+            budgets=left,
             retry_after=PLACE_RETRY,
         )
 

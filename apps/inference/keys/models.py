@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from apps.accounts.identity import Identity
 from apps.accounts.roles import Role, role_of
+from apps.inference.keys.endpoints import Endpoints, Rates, check_stored
 from apps.inference.keys.secret import PREFIX
 from apps.models.models import LocalModel
 
@@ -64,6 +65,14 @@ class ApiKey(models.Model):
         validators=_AT_LEAST_ONE,
         help_text="Empty: no limit.",
     )
+    # Read with every call and never asked for by itself: a column, not a table to join.
+    endpoint_limits: models.JSONField[Any, Any] = models.JSONField(
+        "limits per endpoint",
+        default=dict,
+        blank=True,
+        validators=[check_stored],
+        help_text='Of groups of endpoints: {"embeddings": {"requests_per_minute": 60}}. Empty: none.',
+    )
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
     revoked_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -86,6 +95,10 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """A form's emptied field is no limit."""
+        self.endpoint_limits = self.endpoint_limits or {}
 
     @property
     def shown(self) -> str:
@@ -115,18 +128,29 @@ class ApiKey(models.Model):
     @property
     def limits_in_words(self) -> list[str]:
         """The limits it has; empty where it has none."""
-        given = (
-            (self.requests_per_minute, "requests/min"),
-            (self.tokens_per_minute, "tokens/min"),
-            (self.concurrency, "at once"),
-        )
-        return [f"{limit:,} {what}" for limit, what in given if limit is not None]
+        given = self.rates.in_words
+        if self.concurrency is not None:
+            given.append(f"{self.concurrency:,} at once")
+        for group in Endpoints:
+            given += [f"{group}: {limit}" for limit in self.rates_of(group).in_words]
+        return given
 
     @property
-    def is_limited(self) -> bool:
-        """Whether what it asks for has to be counted."""
-        limits = (self.requests_per_minute, self.tokens_per_minute, self.concurrency)
-        return any(limit is not None for limit in limits)
+    def rates(self) -> Rates:
+        """Of all its calls under /v1 together."""
+        return Rates(self.requests_per_minute, self.tokens_per_minute)
+
+    def rates_of(self, endpoints: Endpoints) -> Rates:
+        """Of its calls to these endpoints by themselves; they hold beside the others."""
+        return Rates(**self.endpoint_limits.get(endpoints, {}))
+
+    def is_limited_for(self, endpoints: Endpoints) -> bool:
+        """Whether a call to these endpoints has to be counted."""
+        if self.rates_of(endpoints) != Rates():
+            return True
+        # Those of the whole key are for what takes the models' time.
+        whole = endpoints is not Endpoints.MANAGEMENT
+        return whole and (self.rates != Rates() or self.concurrency is not None)
 
     @property
     def role(self) -> Role | None:
@@ -156,6 +180,7 @@ class Admission(models.Model):
 
     key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="admissions")
     at = models.DateTimeField()
+    endpoints = models.CharField(max_length=12, choices=Endpoints, default=Endpoints.GENERATION)
     tokens = models.PositiveBigIntegerField(help_text="Estimated; what it really took afterwards.")
     tokens_at = models.DateTimeField(
         help_text="When they count from: the request's beginning, and then its end."

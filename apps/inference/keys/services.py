@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from apps.audit.recording import record
 from apps.inference.keys.caller import Caller
+from apps.inference.keys.endpoints import Endpoints, Rates, stored
 from apps.inference.keys.errors import KeyInvalid
 from apps.inference.keys.models import ApiKey
 from apps.inference.keys.secret import digest_of, new_key, public_id_of, same_key
@@ -28,6 +29,8 @@ class Limits:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrency: int | None = None
+    endpoints: Mapping[Endpoints, Rates] = field(default_factory=dict)
+    """Of groups of endpoints by themselves, beside those above, which are for all together."""
 
 
 def create_key(
@@ -55,6 +58,7 @@ def create_key(
             requests_per_minute=limits.requests_per_minute,
             tokens_per_minute=limits.tokens_per_minute,
             concurrency=limits.concurrency,
+            endpoint_limits=stored(limits.endpoints),
             expires_at=expires_at,
             note=note,
             user_id=user_id,

@@ -17,10 +17,11 @@ router = Router(tags=["System"])
 class AlertOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
-    kind: str = Field(description="The rule: engine, memory, disk, jobs or errors.")
+    kind: str = Field(description="The rule: engine, memory, disk, jobs, errors or certificate.")
     subject: str = Field(description="What it is about, where a rule is about several.")
     summary: str
     remedy: str
+    page: str = Field(description="The path on this hub where it is shown; empty: nowhere.")
     started_at: datetime
     resolved_at: datetime | None = Field(description="Null: it fires.")
 

@@ -60,7 +60,8 @@ def _disk(now: float, gigabytes: float) -> Iterator[Matter]:
     if free < gigabytes * GIB:
         yield Matter(
             f"{readable(free)} are free on the data folder's disk.",
-            "The Disk page says what takes space, and removes what nobody uses.",
+            "The Disk page and `mlx-hub disk` say what takes space and what nobody uses; that page "
+            "removes it.",
         )
 
 
@@ -74,7 +75,8 @@ def _engine(now: float, _: float) -> Iterator[Matter]:
     if problem := seen.error.message if seen.error else seen.stall:
         yield Matter(
             f"No chat is answered: {problem}",
-            "The Logs page has the engine's last words; the Health page says more.",
+            "The Health page and `mlx-hub doctor` say more, and the Logs page and "
+            "`mlx-hub logs engine` have the engine's last words.",
         )
 
 
@@ -88,7 +90,8 @@ def _jobs(now: float, hours: float) -> Iterator[Matter]:
             name = str(model._meta.verbose_name)
             yield Matter(
                 f"{name.capitalize()} “{job}” failed: {job.error}"[:500],
-                "Its page says why; resume it there, or delete it.",
+                "Its page says more: take it up again there, or delete it. `mlx-hub jobs --all` "
+                "lists it.",
                 subject=f"{model._meta.label_lower}:{job.pk}",
             )
 
@@ -101,7 +104,8 @@ def _errors(now: float, percent: float) -> Iterator[Matter]:
     if told["all"] >= FEW_REQUESTS and told["failed"] > told["all"] * percent / 100:
         yield Matter(
             f"{told['failed']:,} of {told['all']:,} API requests of the last 5 minutes failed.",
-            "The Usage page lists them with their errors; the Logs page says what led to them.",
+            "The Usage page lists them with their errors; the Logs page and `mlx-hub logs web` say "
+            "what led to them.",
         )
 
 

@@ -12,6 +12,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.system.alerts.pages import page_of
+
 
 def new_secret() -> str:
     """What a webhook's calls are signed with: 256 random bits."""
@@ -71,7 +73,12 @@ class Alert(models.Model):
 
     @property
     def page(self) -> str:
-        """Where its subject is shown, as ``app.model:key`` names it; empty where nothing is there."""
+        """Where to look: the page of its subject, which is ``app.model:key``, or of its rule.
+
+        Empty where there is none.
+        """
+        if not self.subject:
+            return page_of(self.kind)
         label, _, key = self.subject.partition(":")
         if not key.isdecimal():
             return ""

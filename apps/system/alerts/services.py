@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from apps.audit.models import AuditEntry
 from apps.audit.recording import record
 from apps.outgoing.addresses import target_of
 from apps.system.alerts.conditions import Kind
@@ -40,6 +41,11 @@ def test_webhook(*, webhook: Webhook) -> Delivery:
     """Tell it something now; the delivery says how that went. It is not tried again."""
     delivery = Delivery(webhook=webhook, payload=test_payload())
     attempt_once(delivery)
+    if delivery.state == Delivery.State.DELIVERED:
+        record("webhook.test", webhook.host)
+    else:
+        failed = AuditEntry.Outcome.FAILED
+        record("webhook.test", webhook.host, outcome=failed, why=delivery.error)
     return delivery
 
 

@@ -28,8 +28,8 @@ class Tightness:
 
 
 _REMEDY = (
-    "Unload models you don't need on the Models page, let a training wait, or set a lower "
-    "`MLXHUB_MEMORY_CEILING_GB`."
+    "Unload models you don't need, on the Models page or with `mlx-hub unload NAME`; let a training "
+    "wait, or set a lower `MLXHUB_MEMORY_CEILING_GB`."
 )
 
 

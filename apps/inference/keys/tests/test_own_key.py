@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from apps.inference.keys.endpoints import Endpoints
 from apps.inference.keys.errors import KeyInvalid
 from apps.inference.keys.models import ApiKey
 from apps.inference.keys.services import own_key, recognise
@@ -18,7 +19,11 @@ HOUR = timedelta(hours=1)
 def test_it_opens_the_api_until_the_block_ends() -> None:
     with own_key(name="Benchmarks", lifetime=HOUR) as text:
         key = recognise(text)
-        assert (key.state, key.scopes, key.is_limited) == ("active", ["inference"], False)
+        assert (key.state, key.scopes, key.is_limited_for(Endpoints.GENERATION)) == (
+            "active",
+            ["inference"],
+            False,
+        )
     with pytest.raises(KeyInvalid, match="was revoked"):
         recognise(text)
 

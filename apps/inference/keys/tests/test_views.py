@@ -63,12 +63,31 @@ class TestMakingAKey:
         assert key.expires_at is not None
         assert key.note == "Her laptop"
 
+    def test_gives_it_limits_per_endpoint(self, client: Client) -> None:
+        client.post(
+            CREATE,
+            FORM
+            | {
+                "embeddings_requests_per_minute": 60,
+                "generation_tokens_per_minute": 2000,
+                "management_requests_per_minute": 5,
+                "management_tokens_per_minute": 7,
+            },
+        )
+        assert ApiKey.objects.get().limits_in_words == [
+            "generation: 2,000 tokens/min",
+            "embeddings: 60 requests/min",
+            "management: 5 requests/min",
+        ]
+        assert "embeddings: 60 requests/min" in text_of(client.get(HOME))
+
     @pytest.mark.parametrize(
         ("form", "said"),
         [
             ({}, "This field is required."),
             ({"name": "ada"}, "A key is for inference, for management, or for both."),
             (FORM | {"concurrency": 0}, "greater than or equal to 1"),
+            (FORM | {"rerank_requests_per_minute": 0}, "greater than or equal to 1"),
             (FORM | {"name": "taken"}, "already exists"),
         ],
     )

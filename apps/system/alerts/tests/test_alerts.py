@@ -14,13 +14,16 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.test import Client
 
 from apps.audit.models import AuditEntry
+from apps.datasets.models import Dataset, DatasetJob
 from apps.discovery.downloads.models import Download
+from apps.discovery.publishing.models import Publication
 from apps.inference.benchmarks.tests.runs import make_run
 from apps.inference.usage.models import RequestRecord
-from apps.jobs.models import JobState
+from apps.jobs.models import Job, JobState
 from apps.system.alerts import conditions, delivering
 from apps.system.alerts.conditions import KINDS, Matter, kind_of
 from apps.system.alerts.delivering import MOST_ATTEMPTS, deliver_due, signature
@@ -288,6 +291,45 @@ class TestPage:
         run.delete()
         assert address not in client.get(PAGE).content.decode()
 
+    def test_leads_to_whatever_kind_of_job_failed(
+        self, client: Client, fake_engine: FakeEngine
+    ) -> None:
+        failed = {"state": JobState.FAILED, "finished_at": NOW, "error": "No."}
+        dataset = Dataset.objects.create(slug="poems", name="Poems")
+        download = Download.objects.create(
+            repo_id="x/a", slug="a", commit="c", bytes_total=1, **failed
+        )
+        publication = Publication.objects.create(subject="a", repo_id="x/a", **failed)
+        jobs: dict[Job, str] = {
+            DatasetJob.objects.create(kind="import", dataset=dataset, **failed): "/data/poems/",
+            download: f"/downloads/#download-{download.pk}",
+            publication: f"/publish/#publication-{publication.pk}",
+        }
+        Evaluator().evaluate(now=AT + 60)
+        page = client.get(PAGE).content.decode()
+        for job, address in jobs.items():
+            (alert,) = Alert.objects.filter(subject=f"{job._meta.label_lower}:{job.pk}")
+            assert alert.page == address
+            assert f'href="{address}">Open the page' in page
+        assert "import of Poems" in page
+
+    def test_every_kind_of_job_has_a_page(self) -> None:
+        kinds = [model for model in apps.get_models() if issubclass(model, Job)]
+        assert len(kinds) >= 7
+        assert [kind for kind in kinds if not hasattr(kind, "get_absolute_url")] == []
+
+    @pytest.mark.parametrize("kind", [kind.key for kind in KINDS if kind.key != "jobs"])
+    def test_leads_to_where_a_rule_is_looked_into(self, client: Client, kind: str) -> None:
+        reconcile(kind, [Matter("Bad.", "Look.")], now=AT)
+        page = Alert.objects.get().page
+        if kind == "certificate":  # it is a file
+            assert page == ""
+        else:
+            assert client.get(page).status_code == 200
+
+    def test_of_a_rule_that_is_no_more_leads_nowhere(self) -> None:
+        assert Alert(kind="gone").page == ""
+
     def test_changes_a_rule(self, client: Client) -> None:
         client.post(f"{PAGE}rules/disk/", {"enabled": "on", "threshold": "12.5"})
         client.post(f"{PAGE}rules/engine/", {"threshold": "7"})
@@ -339,6 +381,21 @@ class TestPage:
         assert page.count("The test did not arrive. 127.0.0.1 answered 404.") == 1
         assert deliver_due() == 0
 
+    def test_keeps_in_the_audit_log_whom_it_tested_and_how_that_went(
+        self, client: Client, webhook: Webhook, receiver: _Receiver
+    ) -> None:
+        client.post(f"{PAGE}webhooks/{webhook.pk}/test/")
+        receiver.status = 404
+        client.post(f"{PAGE}webhooks/{webhook.pk}/test/")
+        heard, not_heard = AuditEntry.objects.filter(action="webhook.test").order_by("pk")
+        assert (heard.outcome, heard.subject, heard.detail) == ("done", webhook.host, {})
+        assert not_heard.outcome == "failed"
+        assert not_heard.detail == {"why": "127.0.0.1 answered 404."}
+        for entry in (heard, not_heard):
+            told = f"{entry.subject} {entry.detail}"
+            assert webhook.secret not in told
+            assert "/hook" not in told
+
     def test_removes_a_webhook(self, client: Client, webhook: Webhook) -> None:
         client.post(f"{PAGE}webhooks/{webhook.pk}/remove/")
         assert not Webhook.objects.exists()
@@ -356,5 +413,24 @@ def test_alerts_over_rest(client: Client) -> None:
     reconcile("memory", [Matter("Tight.", "Unload.")], now=AT)
     reconcile("memory", [], now=AT)
     firing = client.get("/api/system/alerts").json()["alerts"]
-    assert [each["kind"] for each in firing] == ["disk"]
+    assert [(each["kind"], each["page"]) for each in firing] == [("disk", "/models/disk/")]
     assert len(client.get("/api/system/alerts?firing=false").json()["alerts"]) == 2
+
+
+class TestRemedies:
+    """Each names a command, for whoever is not at a browser."""
+
+    def test_of_a_full_disk(self, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+        full(monkeypatch, free=1)
+        (matter,) = kind_of("disk").condition(AT, 5)
+        assert "`mlx-hub disk`" in matter.remedy
+
+    def test_of_an_engine_that_is_away(self, fake_engine: FakeEngine) -> None:
+        fake_engine.stop()
+        (matter,) = kind_of("engine").condition(AT, 0)
+        assert "`mlx-hub doctor`" in matter.remedy
+
+    def test_of_a_job_that_failed(self, fake_engine: FakeEngine) -> None:
+        make_run("failed")
+        (matter,) = kind_of("jobs").condition(datetime.now(UTC).timestamp(), 24)
+        assert "`mlx-hub jobs --all`" in matter.remedy

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from apps.discovery.downloads.models import Download
 from apps.inference import heartbeat
+from apps.system.history.accelerator import Use
 from apps.system.metrics import collector
 from tests.fake_engine import FakeEngine
 
@@ -54,6 +55,28 @@ def test_tells_what_the_engine_does_and_holds(client: Client, fake_engine: FakeE
     assert found["mlxhub_prompt_cache_hits_total"][()] == 3
     assert found["mlxhub_engine_memory_bytes"][(("owner", "prompt_cache"),)] == 5
     assert found["mlxhub_up"][(("source", "engine"),)] == 1
+
+
+def test_tells_how_busy_the_accelerator_is_where_the_platform_says(
+    client: Client, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "accelerator_use", lambda backend: Use(45.0, 2**30))
+    found = asked(client)
+    assert found["mlxhub_accelerator_use_ratio"][()] == 0.45
+    assert found["mlxhub_accelerator_memory_bytes"][()] == 2**30
+
+
+def test_claims_no_use_of_an_accelerator_that_tells_none(
+    client: Client, fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "accelerator_use", lambda backend: Use())
+    assert "mlxhub_accelerator_use_ratio" not in asked(client)
+
+
+def test_counts_the_processors_time(client: Client, fake_engine: FakeEngine) -> None:
+    seconds = asked(client)["mlxhub_machine_cpu_seconds_total"]
+    assert seconds[(("state", "busy"),)] > 0
+    assert seconds[(("state", "idle"),)] > 0
 
 
 def test_leaves_out_what_does_not_answer(
