@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from django.db import DatabaseError, connection
 
@@ -23,7 +23,8 @@ from apps.inference.client import EngineClient, EngineError, EngineUnavailable, 
 from apps.inference.engine import protocol
 from apps.observability.ids import current_ids, marked
 from apps.playground.models import Message
-from apps.playground.thinking import THINKING
+from apps.playground.outcome import Outcome
+from apps.playground.thinking import THINKING, ends_in_thoughts
 from apps.playground.transcript import Progress, Transcript
 
 logger = logging.getLogger(__name__)
@@ -40,26 +41,21 @@ ENGINE_RETRY_INTERVAL = 0.25
 _BROKE = "The hub failed while it took down this answer. See the web log, then try again."
 
 
-@dataclass
-class Outcome:
-    """How an answer went: the fields of its Message, the text left out."""
-
-    state: Message.State = Message.State.RUNNING
-    error: str = ""
-    finish_reason: str = ""
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    completion_tokens: int | None = None
-    ttft: float | None = None
-    tokens_per_second: float | None = None
-
-
 class RunningAnswer:
     """One answer from the engine's first event until its result is stored."""
 
-    def __init__(self, message_id: int, request: protocol.Generate, client: EngineClient) -> None:
+    def __init__(
+        self,
+        message_id: int,
+        request: protocol.Generate,
+        client: EngineClient,
+        *,
+        said: str = "",
+        earlier: Outcome | None = None,
+    ) -> None:
+        """``said``: the text that it goes on from, and ``earlier`` how that came about."""
         self.message_id = message_id
-        self.transcript = Transcript()
+        self.transcript = Transcript(said)
         self._request = request
         self._client = client
         self._lock = threading.Lock()
@@ -68,10 +64,11 @@ class RunningAnswer:
         self._stream: EventStream | None = None
         self._started_at = 0.0
         self._heard = False
-        self._thinking = False
+        self._thinking = ends_in_thoughts(said)
         """Whether the text so far ends in thoughts, which are marked in it."""
         # The writer's alone until ``_written`` is set, the keeper's after that.
         self._outcome = Outcome()
+        self._earlier = earlier
         self._written = threading.Event()
         self._kept = threading.Event()
 
@@ -172,7 +169,7 @@ class RunningAnswer:
     # --- the keeper -------------------------------------------------------
 
     def _keep(self) -> None:
-        stored = ""
+        stored = self.transcript.text
         try:
             while not self._written.wait(STORE_INTERVAL):
                 text = self.transcript.text
@@ -180,12 +177,16 @@ class RunningAnswer:
                     stored = text
                 if self._is_to_stop():
                     self.stop()
-            self._store(content=self.transcript.text, **asdict(self._outcome))
+            self._store(content=self.transcript.text, **asdict(self._altogether()))
         finally:
             connection.close()
             _running.pop(self.message_id, None)
             self._kept.set()
             self.transcript.settle()
+
+    def _altogether(self) -> Outcome:
+        """How the whole answer went, whatever of it this call wrote."""
+        return self._outcome if self._earlier is None else self._outcome.after(self._earlier)
 
     def _is_to_stop(self) -> bool:
         """Whether another process was asked to end it, or its message is gone."""

@@ -2,7 +2,8 @@
 
 PlaygroundError
 ├── NoModel         the conversation has no model to answer with
-└── AnswerRunning   the branch's last answer is still being written
+├── AnswerRunning   the branch's last answer is still being written
+└── NotContinuable  an answer has nothing to go on from, or is not this model's
 
 What goes wrong while an answer is being written is stored beside the answer.
 """
@@ -24,3 +25,7 @@ class NoModel(PlaygroundError):
 class AnswerRunning(PlaygroundError):
     def __init__(self) -> None:
         super().__init__("An answer is still being written. Wait for it, or stop it first.")
+
+
+class NotContinuable(PlaygroundError):
+    """``str()`` says which of the conditions is not met."""

@@ -177,6 +177,14 @@ class Message(models.Model):
         return self.state == self.State.RUNNING
 
     @property
+    def was_cut(self) -> bool:
+        """Whether the answer ended before the model was through, with something to go on from."""
+        at_limit = self.finish_reason == "length"
+        ended = self.is_running or (self.state == self.State.COMPLETE and not at_limit)
+        written = self.is_answer and not self.is_correction and bool(self.content.strip())
+        return written and not ended
+
+    @property
     def fell_short(self) -> bool:
         """Whether the answer ended by something that a retry may mend."""
         return self.state in {self.State.FAILED, self.State.INTERRUPTED}

@@ -10,7 +10,7 @@ from apps.playground import answers
 from apps.playground.models import Conversation, Message
 from apps.playground.thinking import split_thinking
 from apps.playground.tree import MessageTree
-from apps.rendering.markdown import render_markdown
+from apps.rendering.markdown import render_live, render_markdown
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,12 @@ class Turn:
     @property
     def thinking_html(self) -> SafeString:
         return render_markdown(split_thinking(self.text)[0])
+
+    @property
+    def live_html(self) -> SafeString:
+        """The text so far as its followers are sent it, thoughts and all."""
+        blocks = render_live(self.text)
+        return blocks.closed + blocks.open
 
     @property
     def answer_html(self) -> SafeString:

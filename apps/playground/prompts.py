@@ -19,12 +19,13 @@ CLIENT = "playground"
 def request_for(
     conversation: Conversation, model: LocalModel, branch: Sequence[Message]
 ) -> protocol.Generate:
-    """The call that answers ``branch``, whose last message is the user's."""
+    """The call that answers ``branch``, or goes on with it where it ends in an answer."""
     named = NamedModel(model, conversation.adapter)
     return protocol.Generate(
         model=named.spec,
         adapter=named.adapter_spec,
         messages=spoken(conversation.system_prompt, branch),
+        continue_final=branch[-1].is_answer,
         sampling=_sampling(conversation, model),
         client=CLIENT,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -10,9 +10,10 @@ from django.db import transaction
 from apps.inference.services import engine
 from apps.jobs.models import is_alive, this_process
 from apps.playground import answers
-from apps.playground.errors import AnswerRunning, NoModel
+from apps.playground.errors import AnswerRunning, NoModel, NotContinuable
 from apps.playground.mirrors import mirror
 from apps.playground.models import TITLE_LENGTH, Conversation, Message
+from apps.playground.outcome import Outcome
 from apps.playground.prompts import request_for
 from apps.playground.thinking import split_thinking
 from apps.playground.tree import MessageTree
@@ -71,6 +72,28 @@ def regenerate(*, answer: Message) -> Message:
             conversation.show(question)
             answer.delete()
         return _answer(conversation, question)
+
+
+def go_on(*, answer: Message) -> Message:
+    """Write on where ``answer`` was cut, in the same message; returns it, running.
+
+    Raises AnswerRunning, NoModel and NotContinuable.
+    """
+    with transaction.atomic():
+        # Locked and read again, so that a double click asks once.
+        conversation = Conversation.objects.select_for_update().get(pk=answer.conversation_id)
+        answer = Message.objects.get(pk=answer.pk)
+        if answer.is_running:
+            raise AnswerRunning
+        _require_continuable(answer, conversation)
+        earlier, said = Outcome.of(answer), answer.content
+        answer.state, answer.error = Message.State.RUNNING, ""
+        answer.runner, answer.stop_asked = this_process(), False
+        answer.save(update_fields=["state", "error", "runner", "stop_asked"])
+        conversation.show(answer)
+        branch = MessageTree(conversation.messages.all()).path(answer.pk)
+        _write(answer, conversation, branch, said=said, earlier=earlier)
+    return answer
 
 
 def rate(*, answer: Message, rating: Message.Rating) -> None:
@@ -175,23 +198,55 @@ def _ask(conversation: Conversation, content: str, parent: Message | None) -> Me
 
 
 def _answer(conversation: Conversation, question: Message | None) -> Message:
-    model, adapter = conversation.model, conversation.adapter
-    if model is None:
-        raise NoModel
     message = Message.objects.create(
         conversation=conversation,
         parent=question,
         role=Message.Role.ASSISTANT,
         state=Message.State.RUNNING,
         runner=this_process(),
-        model_name=model.name if adapter is None else f"{model.name}:{adapter.slug}",
+        model_name=_model_name(conversation),
     )
     conversation.show(message)
     branch = MessageTree(conversation.messages.all()).path(message.parent_id)
-    running = answers.RunningAnswer(message.pk, request_for(conversation, model, branch), engine())
+    _write(message, conversation, branch)
+    return message
+
+
+def _write(
+    message: Message,
+    conversation: Conversation,
+    branch: Sequence[Message],
+    *,
+    said: str = "",
+    earlier: Outcome | None = None,
+) -> None:
+    """Have ``message`` written once this transaction is through; ``branch`` is what it answers."""
+    assert conversation.model is not None
+    request = request_for(conversation, conversation.model, branch)
+    running = answers.RunningAnswer(message.pk, request, engine(), said=said, earlier=earlier)
     answers.register(running)
     transaction.on_commit(running.start)
-    return message
+
+
+def _model_name(conversation: Conversation) -> str:
+    """What its answers are labelled with. Raises NoModel."""
+    model, adapter = conversation.model, conversation.adapter
+    if model is None:
+        raise NoModel
+    return model.name if adapter is None else f"{model.name}:{adapter.slug}"
+
+
+def _require_continuable(answer: Message, conversation: Conversation) -> None:
+    """Raises NoModel and NotContinuable."""
+    if _model_name(conversation) != answer.model_name:
+        raise NotContinuable(
+            f"{answer.model_name} began this answer. Choose that model to go on with it, or let "
+            "the chosen one answer again."
+        )
+    if not answer.was_cut:
+        raise NotContinuable("This answer came to its end. Ask for more in a message.")
+    if answer.replies.exists():
+        raise NotContinuable("The chat has gone on from this answer. Ask for more in a message.")
 
 
 def _stop_running(*, among: Iterable[Message]) -> None:

@@ -117,10 +117,11 @@ class TextFrames:
     def for_view(self, view: View) -> bytes:
         """Empty where the view holds nothing new."""
         chunk = b""
-        if view.progress != self._progress and view.progress.phase != "writing":
-            chunk += _event("progress", asdict(view.progress))
+        # The text first: an answer that goes on has some while the engine reads the prompt.
         if view.text and view.offset != self._length:
             chunk += self._said(view)
+        if view.progress != self._progress and view.progress.phase != "writing":
+            chunk += _event("progress", asdict(view.progress))
         if view.settled:
             chunk += _event("end", {})
         self.over, self._progress, self._length = view.settled, view.progress, view.offset

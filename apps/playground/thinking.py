@@ -22,3 +22,8 @@ def split_thinking(text: str) -> tuple[str, str]:
     if match is None:
         return "", text
     return match["thinking"].strip(), text[match.end() :].lstrip()
+
+
+def ends_in_thoughts(text: str) -> bool:
+    """Whether an answer's stored text stops before the answer itself."""
+    return text.startswith(THINKING[0]) and THINKING[1] not in text

@@ -41,9 +41,10 @@ class View:
 class Transcript:
     """Append-only text with progress, safe to share between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str = "") -> None:
+        """``text``: what was written before, where an answer goes on."""
         self._lock = threading.Lock()
-        self._text = ""
+        self._text = text
         self._progress = Progress()
         self._settled = False
         self._over = threading.Event()

@@ -21,6 +21,7 @@ urlpatterns = [
     path("m/<int:pk>/events/", views.events, name="events"),
     path("m/<int:pk>/stop/", views.stop, name="stop"),
     path("m/<int:pk>/regenerate/", views.regenerate, name="regenerate"),
+    path("m/<int:pk>/continue/", views.go_on, name="continue"),
     path("m/<int:pk>/edit/", views.edit, name="edit"),
     path("m/<int:pk>/show/", views.show, name="show"),
     path("m/<int:pk>/rate/", collecting.rate, name="rate"),

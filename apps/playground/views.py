@@ -177,6 +177,16 @@ def regenerate(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
+def go_on(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """Write on where an answer was cut."""
+    answer = message_of(pk, role=Message.Role.ASSISTANT)
+    try:
+        return done(request, services.go_on(answer=answer))
+    except PlaygroundError as error:
+        return render_page(request, answer.conversation, 409, problem=str(error))
+
+
+@require_POST
 def edit(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Ask a question differently."""
     question = message_of(pk, role=Message.Role.USER)

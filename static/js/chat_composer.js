@@ -62,5 +62,10 @@ export function startComposer() {
   document.addEventListener("click", fillIn);
   document.addEventListener("submit", beBusy);
   document.body.addEventListener("htmx:afterRequest", afterRequest);
-  if (matchMedia("(pointer: fine)").matches) textarea.focus({ preventScroll: true });
+  if (!matchMedia("(pointer: fine)").matches) return;
+  textarea.focus({ preventScroll: true });
+  // An address that names a message takes focus to that once the page is there; it takes none.
+  addEventListener("load", () => {
+    if (document.activeElement === document.body) textarea.focus({ preventScroll: true });
+  });
 }

@@ -39,6 +39,7 @@ class Follower {
       bar.max = progress.total;
       bar.value = progress.done;
     }
+    this.progress.hidden = false; // an answer that goes on has text already
     keepUp();
   }
 
@@ -48,10 +49,9 @@ class Follower {
     if (!this.open) {
       this.open = document.createElement("div");
       this.open.className = "turn__open";
-      this.live.classList.remove("turn__live");
       this.live.replaceChildren(this.open);
-      this.progress.hidden = true;
     }
+    this.progress.hidden = true;
     this.open.insertAdjacentHTML("beforebegin", closed);
     this.open.innerHTML = open;
     dressCode(this.live);
@@ -62,6 +62,10 @@ class Follower {
     this.close();
     const said = document.getElementById("chat-said");
     const { id, dataset } = this.turn;
+    // Stop answers with all messages: where it was quicker, this one is no longer on the page.
+    this.turn.addEventListener("htmx:beforeSwap", (event) => {
+      event.detail.shouldSwap &&= this.turn.isConnected;
+    });
     await htmx.ajax("GET", dataset.finished, { target: this.turn, swap: "outerHTML" });
     const failure = document.querySelector(`#${id} .error-panel__title`);
     said.textContent = failure ? failure.textContent : "The answer is complete.";

@@ -3,6 +3,12 @@ function boxes(all) {
   return all.closest("table").querySelectorAll(`input[name="${all.dataset.checkAll}"]`);
 }
 
+function sumUp(all) {
+  const each = [...boxes(all)];
+  all.checked = each.length > 0 && each.every((box) => box.checked);
+  all.indeterminate = !all.checked && each.some((box) => box.checked);
+}
+
 document.addEventListener("change", (event) => {
   const { target } = event;
   if (target.matches("[data-check-all]")) {
@@ -10,16 +16,15 @@ document.addEventListener("change", (event) => {
     return;
   }
   const all = target.closest("table")?.querySelector("[data-check-all]");
-  if (all && target.name === all.dataset.checkAll) {
-    const each = [...boxes(all)];
-    all.checked = each.every((box) => box.checked);
-    all.indeterminate = !all.checked && each.some((box) => box.checked);
-  }
+  if (all && target.name === all.dataset.checkAll) sumUp(all);
 });
 
 // Without JavaScript it would do nothing, so it is hidden then.
 function show() {
-  for (const all of document.querySelectorAll("[data-check-all][hidden]")) all.hidden = false;
+  for (const all of document.querySelectorAll("[data-check-all][hidden]")) {
+    all.hidden = false;
+    sumUp(all);
+  }
 }
 
 show();

@@ -1,6 +1,7 @@
 // Keys: `?` help, `/` search, `g` then a letter for a section, `j` and `k` rows, Esc closes
 // what is open: a drawer, or by its `data-escape` link a pane.
-// Single keys can be switched off in the help; keys with Ctrl, Alt or ⌘ are the browser's.
+// Single keys can be switched off in the help; keys with Ctrl, Alt or ⌘ are the browser's, but
+// for the one that opens the palette (palette.js).
 import { closeDrawer } from "./drawer.js";
 import { recall, remember } from "./storage.js";
 

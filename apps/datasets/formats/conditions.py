@@ -71,6 +71,7 @@ class Condition:
 
 
 def all_hold(conditions: Iterable[Condition], record: dict[str, Any]) -> bool:
+    """Whether the record is as every one of them says; with none, it is."""
     return all(condition.holds(record) for condition in conditions)
 
 

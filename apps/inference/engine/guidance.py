@@ -18,6 +18,7 @@ from apps.inference.engine.protocol import Grammar, Tool
 from apps.inference.engine.sampling.grammar import CallGrammar, Constraint
 from apps.inference.engine.sampling.json_schema import guided
 from apps.inference.engine.sampling.stages import AfterReasoning, OnceOpened, Rule, Spelling
+from apps.inference.engine.text.continuing import Within
 from apps.inference.engine.text.harmony import HarmonyReader
 from apps.inference.engine.text.reader import AnswerReader, Reader
 from apps.inference.engine.text.reasoning import Beginning
@@ -63,20 +64,23 @@ def guide(
     *,
     tools: tuple[Tool, ...],
     beginning: Beginning,
+    within: Within | None = None,
 ) -> Guidance:
     """Raises InvalidRequest for a grammar or tools that the model can't follow.
 
     ``beginning``: how the answer to the rendered prompt begins.
+    ``within``: what of an answer the prompt ends in.
     """
     guide = _Guide(request, model, tools, beginning)
     rule = guide.rule()
     offer = guide.offer
     marks = guide.marks
     if guide.channels is not None:
-        return Guidance(rule, HarmonyReader(offer), guide.shown())
+        return Guidance(rule, HarmonyReader(offer, within=within), guide.shown())
     if offer is None and marks is None:
         return Guidance(rule, None, {})
-    return Guidance(rule, AnswerReader(marks, beginning, offer), guide.shown())
+    reader = AnswerReader(marks, beginning, offer, within=within)
+    return Guidance(rule, reader, guide.shown())
 
 
 class _Guide:

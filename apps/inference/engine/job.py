@@ -21,6 +21,9 @@ from apps.inference.engine.text.chat import PREVIEW_CHARACTERS, ChatFormatter, C
 from apps.inference.engine.text.raw import raw_prompt
 from apps.inference.engine.tokens import Tokens
 
+_CONTEXT = 8
+"""Tokens of a text that those behind it are decoded with: more than a character takes."""
+
 
 @dataclass(eq=False)
 class Job:
@@ -108,6 +111,7 @@ def prompt_of(request: protocol.Generate, formatter: ChatFormatter) -> ChatPromp
         tools=offered_tools(request),
         options=request.template_options,
         mark=request.cache_mark,
+        continue_final=request.continue_final,
     )
 
 
@@ -128,7 +132,7 @@ def answer_job(
     room = _room(model, len(prompt.tokens), kv_budget)
     max_tokens = min(request.sampling.max_tokens or room, room)
     tokenizer = model.loaded.tokenizer
-    guidance = guide(request, model, tools=tools, beginning=prompt.beginning)
+    guidance = guide(request, model, tools=tools, beginning=prompt.beginning, within=prompt.within)
     text = AnswerText(
         tokenizer,
         stops=request.sampling.stop,
@@ -137,6 +141,7 @@ def answer_job(
         vocabulary=model.vocabulary if request.sampling.logprobs is not None else None,
         reader=guidance.reader,
         shown=guidance.shown,
+        after=prompt.tokens[-_CONTEXT:] if prompt.within else (),
     )
     adapter = request.adapter.digest if request.adapter else None
     allowed = request.deadline_seconds

@@ -47,7 +47,7 @@ class Jobs:
         except EngineFault as fault:
             for job in jobs:
                 self.fail(job, fault.event())
-        except Exception:
+        except Exception:  # their neighbours must not end with them
             for job in jobs:
                 logger.exception("a request failed", extra=job.call.ids)
                 self.fail(job, defect())

@@ -95,9 +95,8 @@ class ResponseCache:
     def answer(self, request: protocol.Generate, call: Call) -> bool:
         """Answer an exact repeat at once; else False, and the call's answer will be kept."""
         random = request.sampling.temperature > 0
+        # The tokens of a scored prompt are not kept.
         if not self._config.max_bytes or random or request.score_prompt:
-            return False
-        if request.score_prompt:  # its tokens are not kept
             return False
         started, key = self._clock(), response_key(request)
         response = self._get(key)

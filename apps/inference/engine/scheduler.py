@@ -34,7 +34,6 @@ from apps.inference.engine.waiting import WaitingLine
 RETRY_AFTER = 5.0
 """Seconds a caller is asked to wait when the queue is full."""
 
-
 PATIENCE = 60.0
 """Seconds of waiting after which batch work counts as interactive."""
 
@@ -43,7 +42,6 @@ _SHORT_TOKENS = 64
 
 _WORTH_WAITING_TOKENS = 64
 """A shared beginning of this length costs more to compute twice than to wait for."""
-
 
 _SCORED_TOKENS = 128
 """Of a prompt that is scored, per step: there are logits for each, the whole vocabulary wide."""

@@ -102,7 +102,8 @@ class Sequence:
 
     @property
     def to_prefill(self) -> tuple[int, ...]:
-        """What the model has to see before the next token: the prompt, and what was lost again."""
+        """What the model has to see before the next token: the prompt, and an answer that lost its
+        place as far as it had come."""
         return (*self.prompt, *self.generated[: self.resumed]) if self.resumed else self.prompt
 
     @property

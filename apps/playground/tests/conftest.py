@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -57,3 +58,17 @@ def finished(answer: Message) -> Message:
     assert running is None or running.wait(PATIENCE), f"{answer!r} goes on."
     answer.refresh_from_db()
     return answer
+
+
+def wait_for_text(running: answers.RunningAnswer, text: str) -> None:
+    """Until exactly this is written."""
+    wait_until(running, lambda: running.transcript.text == text)
+
+
+def wait_until(running: answers.RunningAnswer, condition: Callable[[], bool]) -> None:
+    """Until the answer is so; looked at whenever it changes."""
+    changed = threading.Event()
+    with running.transcript.following(changed.set):
+        while not condition():
+            assert changed.wait(PATIENCE)
+            changed.clear()

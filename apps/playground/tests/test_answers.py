@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from apps.inference.engine.protocol import (
 )
 from apps.playground import answers, services
 from apps.playground.models import Conversation, Message
-from apps.playground.tests.conftest import Ask, finished
+from apps.playground.tests.conftest import Ask, finished, wait_for_text, wait_until
 from apps.playground.transcript import Progress
 from tests.engine_scripts import Gate, Hang, HangUp, failure, reply
 from tests.fake_engine import PATIENCE, FakeEngine
@@ -38,18 +37,6 @@ def begin(chat: Conversation) -> tuple[Message, answers.RunningAnswer]:
     running = answers.find(message.pk)
     assert running is not None
     return message, running
-
-
-def wait_for_text(running: answers.RunningAnswer, text: str) -> None:
-    wait_until(running, lambda: running.transcript.text == text)
-
-
-def wait_until(running: answers.RunningAnswer, condition: Callable[[], bool]) -> None:
-    changed = threading.Event()
-    with running.transcript.following(changed.set):
-        while not condition():
-            assert changed.wait(PATIENCE)
-            changed.clear()
 
 
 def test_a_whole_answer_is_stored_with_its_numbers(engine: FakeEngine, ask: Ask) -> None:

@@ -13,6 +13,7 @@ from apps.datasets.formats.errors import Refused
 from apps.datasets.formats.limits import MAX_ROW_BYTES, MAX_WHOLE_JSON_BYTES
 from apps.datasets.formats.reading.json_lines import read_json_lines, record_of
 from apps.datasets.formats.reading.records import Fault, Read, Unreadable, sample_of
+from apps.datasets.formats.reading.syntax import syntax_in_words
 
 _SPACE = " \t\r\n"
 _SPACE_BYTES = _SPACE.encode()
@@ -63,7 +64,8 @@ def _read_whole(chunks: Iterable[bytes]) -> Iterator[Read]:
     try:
         value = orjson.loads(bytes(data))
     except orjson.JSONDecodeError as error:
-        detail = f"{error.msg.capitalize()} at line {error.lineno}, character {error.colno}"
+        what = syntax_in_words(error)
+        detail = f"Line {error.lineno:,}, character {error.colno:,}: {what}"
         yield Unreadable(error.lineno, Fault.SYNTAX, detail)
         return
     for number, item in enumerate(_list_in(value), 1):
@@ -83,8 +85,12 @@ def _parsed(number: int, element: str) -> Read:
     try:
         return record_of(number, orjson.loads(element))
     except orjson.JSONDecodeError as error:
-        detail = f"Element {number}: {error.msg}: {sample_of(element)}"
+        detail = f"Element {number}: {syntax_in_words(error)}: {sample_of(element)}"
         return Unreadable(number, Fault.SYNTAX, detail)
+
+
+def _in_words(error: ValueError | RecursionError) -> str:
+    return syntax_in_words(error) if isinstance(error, json.JSONDecodeError) else str(error)
 
 
 class _Array:
@@ -108,7 +114,7 @@ class _Array:
             try:
                 element = self._element()
             except (ValueError, RecursionError) as error:
-                why = error.msg if isinstance(error, json.JSONDecodeError) else error
+                why = _in_words(error)
                 detail = f"Element {number} and all behind it: {why}: {sample_of(self._text)}"
                 yield Unreadable(number, Fault.SYNTAX, detail)
                 return

@@ -9,8 +9,11 @@ import orjson
 from apps.datasets.formats.limits import MAX_COLUMNS
 from apps.datasets.formats.reading.lines import lines_of
 from apps.datasets.formats.reading.records import Fault, Read, Record, Unreadable, sample_of
+from apps.datasets.formats.reading.syntax import syntax_in_words
 
 _BLANK = b" \t\r"
+_KINDS = {str: "A text", list: "An array", bool: "A truth value", type(None): "Null"}
+"""What JSON has beside objects and numbers."""
 
 
 def read_json_lines(chunks: Iterable[bytes]) -> Iterator[Read]:
@@ -25,7 +28,8 @@ def read_json_lines(chunks: Iterable[bytes]) -> Iterator[Read]:
 def record_of(number: int, value: object) -> Read:
     """A parsed value as a record, where it can be one."""
     if not isinstance(value, dict):
-        detail = f"A {type(value).__name__} stands where an object should."
+        kind = _KINDS.get(type(value), "A number")
+        detail = f"{kind} stands where an object in braces should."
         return Unreadable(number, Fault.NOT_AN_OBJECT, detail)
     if len(value) > MAX_COLUMNS:
         detail = f"The object has {len(value):,} keys; {MAX_COLUMNS:,} are taken."
@@ -43,6 +47,7 @@ def _record(number: int, line: bytes) -> Read:
             return Unreadable(number, Fault.ENCODING, f"Byte {broken.start + 1} is not UTF-8.")
         if "\0" in text:
             return Unreadable(number, Fault.NUL, "The line holds a NUL character.")
-        detail = f"{error.msg.capitalize()} at character {error.colno}: {sample_of(text)}"
+        what = syntax_in_words(error)
+        detail = f"Character {error.colno:,}: {what}: {sample_of(text)}"
         return Unreadable(number, Fault.SYNTAX, detail)
     return record_of(number, value)

@@ -87,7 +87,7 @@ class DiskTier:
     # --- records ------------------------------------------------------------
 
     def scan(self) -> Iterator[RecordHeader]:
-        """Take stock at start: every readable record, shortest prompts first.
+        """Take stock at start: every readable record, each after those it goes on from.
 
         What can't be read, and temporary files of a writer that was killed, go.
         """

@@ -32,6 +32,8 @@ class Generate(Asked):
     model: ModelSpec
     messages: tuple[Message, ...] = ()
     """A conversation; empty where ``prompt`` is given."""
+    continue_final: bool = False
+    """The last message is an answer's beginning: go on from its end. It is not told again."""
     prompt: str | tuple[int, ...] | None = None
     """Text or tokens to go on from, without a chat template."""
     suffix: str | None = None
@@ -62,6 +64,17 @@ class Generate(Asked):
             raise ValueError("Give either messages or a prompt.")
         if self.suffix is not None and not isinstance(self.prompt, str):
             raise ValueError("A suffix goes with a prompt that is text.")
+        return self
+
+    @model_validator(mode="after")
+    def _goes_on_from_an_answer(self) -> Generate:
+        if not self.continue_final:
+            return self
+        if len(self.messages) < 2 or self.messages[-1].role != "assistant":
+            raise ValueError("Only an answer to something can be continued.")
+        # Neither can begin in the middle of an answer.
+        if self.sampling.grammar is not None or self.tool_choice.mode == "required":
+            raise ValueError("A response format or a tool call is asked for with a new answer.")
         return self
 
 

@@ -9,7 +9,8 @@ _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 def random_key(seed: int, position: int) -> tuple[int, int]:
     """The key that a row with this seed draws its token number ``position`` with.
 
-    Returns the two 32-bit halves that an MLX key consists of. SplitMix64 (Steele,
+    Returns the two 32-bit halves that an MLX key consists of. ``seed`` may be any integer:
+    its lowest 64 bits count. SplitMix64 (Steele,
     Lea, Flood 2014) at any place of its stream: nothing has to be drawn before.
     """
     bits = _mix(seed + (position + 1) * _GOLDEN_GAMMA)

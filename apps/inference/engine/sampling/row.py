@@ -14,8 +14,6 @@ from apps.inference.engine.sampling.penalties import Penalties
 from apps.inference.engine.sampling.stages import Rule
 from apps.inference.engine.tokens import Tokens
 
-_MASK64 = (1 << 64) - 1
-
 
 class RowSampler:
     """Belongs to one sequence from its admission on, whatever batches it is in.
@@ -40,17 +38,13 @@ class RowSampler:
         self.bias = LogitBias(sampling.logit_bias) if sampling.logit_bias else None
         self.penalties = Penalties(sampling, prompt) if Penalties.wanted(sampling) else None
         self.constraint = constraint
-        self._seed = secrets.randbits(64) if sampling.seed is None else sampling.seed & _MASK64
+        self._seed = secrets.randbits(64) if sampling.seed is None else sampling.seed
         self._drawn = 0
         self._chosen: deque[tuple[LogprobBatch, int]] = deque()
 
     @property
     def greedy(self) -> bool:
         return self.temperature == 0
-
-    @property
-    def filters(self) -> bool:
-        return self.top_p < 1 or self.top_k > 0 or self.min_p > 0
 
     @property
     def adjusts(self) -> bool:

@@ -233,6 +233,7 @@ EFFECTIVE = {
     "tool_choice": st.builds(protocol.ToolChoice, mode=st.sampled_from(["none", "required"])),
     "suffix": st.text(max_size=3),
     "score_prompt": st.booleans(),
+    "continue_final": st.booleans(),
     "cache_mark": st.builds(protocol.CacheMark, messages=st.integers(1, 3)),
     "template_options": st.dictionaries(st.text(max_size=3), st.booleans(), max_size=2),
 }

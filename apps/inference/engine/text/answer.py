@@ -54,13 +54,15 @@ class AnswerText:
         vocabulary: Vocabulary | None = None,
         reader: Reader | None = None,
         shown: Mapping[int, str] | None = None,
+        after: Sequence[int] = (),
     ) -> None:
         """``vocabulary``: given where log probabilities are to be reported.
 
         ``reader``: given where the answer may hold more than text; stop strings count in
         its text alone. ``shown``: special tokens that the reader has to see.
+        ``after``: the last tokens of the text that this one goes on from.
         """
-        self._detokenizer = Detokenizer(tokenizer, shown=shown)
+        self._detokenizer = Detokenizer(tokenizer, shown=shown, after=after)
         self._matcher = StopMatcher(stops)
         self._end_tokens = end_tokens
         self._left = max_tokens

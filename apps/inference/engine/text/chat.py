@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from apps.inference.engine.errors import ChatTemplateFailed, InvalidRequest
 from apps.inference.engine.protocol import CacheMark, Message, Tool
+from apps.inference.engine.text.continuing import Begun, Within, begun, begun_in_channels
 from apps.inference.engine.text.reasoning import Beginning, ReasoningMarks, reasoning_marks
 from apps.inference.engine.text.tools.detect import names_in, template_source, tool_format
 from apps.inference.engine.text.tools.formats import ToolFormat
@@ -61,6 +62,8 @@ class ChatPrompt:
     """How the answer begins, where the model has reasoning spans."""
     marked_tokens: int = 0
     """Length of the prefix that the caller will ask again, where it marked one."""
+    within: Within | None = None
+    """What of an answer the prompt ends in, where it is one to go on from."""
 
 
 class ChatFormatter:
@@ -98,14 +101,23 @@ class ChatFormatter:
         tools: Sequence[Tool] = (),
         options: Mapping[str, Any] | None = None,
         mark: CacheMark | None = None,
+        continue_final: bool = False,
     ) -> ChatPrompt:
         """The prompt of a conversation in which ``tools`` are offered.
 
-        ``options`` are more variables for the template. Raises InvalidRequest for one that
-        is the renderer's own, and ChatTemplateFailed where the template refuses the conversation.
+        ``options`` are more variables for the template. With ``continue_final`` the last message
+        is the beginning of the answer, and the prompt ends where that does.
+        Raises InvalidRequest for an option that is the renderer's own, and ChatTemplateFailed
+        where the template refuses the conversation.
         """
         options = self._variables(options or {})
-        text = self._text(self._turns(messages), tools, options)
+        answered = messages[:-1] if continue_final else messages
+        text = self._text(self._turns(answered), tools, options)
+        beginning = self.reasoning.beginning(text) if self.reasoning else "none"
+        so_far = self._begun(messages[-1], beginning) if continue_final else None
+        if so_far is not None:
+            text += so_far.text
+            beginning = "open" if so_far.within == "thought" else "none"
         tokens = self._encoded(text)
         first = messages[0]
         system = first.content if first.role in ("system", "developer") else ""
@@ -118,9 +130,15 @@ class ChatFormatter:
             system_tokens=agreement(prefix, tokens),
             system_preview=(system or _named(tools))[:PREVIEW_CHARACTERS],
             preview=asked[:PREVIEW_CHARACTERS],
-            beginning=self.reasoning.beginning(text) if self.reasoning else "none",
+            beginning=beginning,
             marked_tokens=self._marked(mark, messages, tokens, tools, options) if mark else 0,
+            within=so_far.within if so_far else None,
         )
+
+    def _begun(self, answer: Message, beginning: Beginning) -> Begun:
+        if self.channels is not None:
+            return begun_in_channels(answer)
+        return begun(answer, self.reasoning, beginning)
 
     def _marked(
         self,

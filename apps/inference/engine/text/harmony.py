@@ -8,6 +8,7 @@ import uuid
 from typing import Literal
 
 from apps.inference.engine.protocol import Reasoning, ToolCallArguments, ToolCallStart
+from apps.inference.engine.text.continuing import Within
 from apps.inference.engine.text.markers import first_marker, possible_start
 from apps.inference.engine.text.tool_calls import Aside, Content, Offer, Span
 from apps.inference.engine.text.tools.harmony import CHANNEL, END, MESSAGE, START
@@ -22,10 +23,11 @@ _ENDS = (END, START)
 class HarmonyReader:
     """``AnswerReader`` for gpt-oss; however the text is cut into pieces, the same is told."""
 
-    def __init__(self, offer: Offer | None) -> None:
+    def __init__(self, offer: Offer | None, *, within: Within | None = None) -> None:
+        """``within``: the message that the text goes on with, where it is not an answer's first."""
         self._offer = offer
         self._names = frozenset(tool.name for tool in offer.tools) if offer else frozenset()
-        self._kind: Literal["header", "thought", "content", "call"] = "header"
+        self._kind: Literal["header", "thought", "content", "call"] = within or "header"
         self._held = ""
         """What was not read yet."""
         self._name = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from apps.inference.engine.protocol import Reasoning
+from apps.inference.engine.text.continuing import Within
 from apps.inference.engine.text.markers import first_marker, possible_start
 from apps.inference.engine.text.reasoning import Beginning, ReasoningMarks
 from apps.inference.engine.text.tool_calls import Aside, CallReader, Content, Offer, Span
@@ -41,14 +42,22 @@ class AnswerReader:
     """Splits text that comes in pieces; however it is split, the same is told."""
 
     def __init__(
-        self, marks: ReasoningMarks | None, beginning: Beginning, offer: Offer | None
+        self,
+        marks: ReasoningMarks | None,
+        beginning: Beginning,
+        offer: Offer | None,
+        *,
+        within: Within | None = None,
     ) -> None:
-        """``beginning``: how the answer begins, where the model has ``marks``."""
+        """``beginning``: how the answer begins, where the model has ``marks``.
+
+        ``within``: what the text goes on with, where it is not an answer's first.
+        """
         self._marks = marks
-        self._state: Beginning | str = beginning if marks is not None else "none"
+        self._state: Beginning = beginning if marks is not None else "none"
         self._calls = CallReader(offer) if offer is not None else None
         self._held = ""
-        self._swallow = self._state == "open"
+        self._swallow = self._state == "open" and within is None
         """Whether line breaks come now that belong to a mark."""
 
     @property
