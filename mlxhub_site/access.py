@@ -42,6 +42,7 @@ _PAGES = (
         playground:home playground:start playground:conversation playground:send
         playground:settings playground:rename playground:delete playground:message
         playground:events playground:stop playground:regenerate playground:edit
+        playground:continue
         playground:show playground:delete-message playground:rate playground:correct
         playground:collect playground:markdown
         compare:home compare:start compare:comparison compare:send compare:stop compare:vote
@@ -109,7 +110,7 @@ _PAGES = (
     (MANAGED, "benchmarks:start"),
     (OWNERS, "playground:collect_requests usage:home usage:export"),
     (MEMBERS, "keys:home keys:create keys:revoke"),
-    (MANAGED, "system:overview system:status system:engine system:cache"),
+    (MANAGED, "system:overview system:status system:engine system:cache system:palette"),
     (MANAGED, "system:cache_evict system:cache_pin system:health system:history"),
     # Lines of the log name what others did.
     (OWNERS, "system:logs system:alerts system:alert_rule"),
@@ -159,6 +160,7 @@ _CALLS = (
         api/conversations api/conversations/rows api/conversations/dataset
         api/conversations/answers/<int:key>/rating
         api/datasets/<str:slug>/jobs/<int:key> api/datasets/<str:slug>/jobs/<int:key>/cancel
+        api/dataset-jobs api/dataset-jobs/<int:key> api/dataset-jobs/<int:key>/cancel
         api/downloads api/downloads/<int:key> api/downloads/<int:key>/pause
         api/downloads/<int:key>/resume api/downloads/<int:key>/cancel
         api/downloads/<int:key>/first api/discovery/search api/discovery/models/<owner>/<name>

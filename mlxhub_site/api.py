@@ -25,6 +25,7 @@ from pydantic_core import from_json
 
 from apps.audit import api as audit
 from apps.datasets import api as datasets
+from apps.datasets import jobs_api as dataset_jobs
 from apps.datasets import rows_api as dataset_rows
 from apps.datasets import uploads_api as dataset_uploads
 from apps.datasets import versions_api as dataset_versions
@@ -222,6 +223,7 @@ hub_api.add_router("", models.router)
 hub_api.add_router("", model_loading.router)
 hub_api.add_router("", datasets.router)
 hub_api.add_router("", dataset_rows.router)
+hub_api.add_router("", dataset_jobs.router)
 hub_api.add_router("", dataset_versions.router)
 hub_api.add_router("", dataset_uploads.router)
 hub_api.add_router("", conversations.router)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from importlib.metadata import version as installed_version
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from mlxhub_site.commands import (
     doctor,
     downloads,
     evaluate,
+    importing,
     jobs,
     keys,
     loading,
@@ -32,6 +34,7 @@ from mlxhub_site.commands import (
     restart,
     run,
     service,
+    serving,
     soak,
     status,
     tracking,
@@ -42,6 +45,9 @@ from mlxhub_site.commands import (
 from mlxhub_site.commands.interrupts import one_command
 from mlxhub_site.commands.outcome import OUTDATED, CommandFailed, ExitCode
 from mlxhub_site.commands.output import harmless
+
+NO_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Where what a command prints goes into a file, and that takes no more."""
 
 
 class HubCommands(TyperGroup):
@@ -61,6 +67,11 @@ class HubCommands(TyperGroup):
             super().invoke(ctx)
         except typer.Exit as ended:
             return ended.exit_code
+        except typer.Abort as error:
+            # A question on the terminal: Ctrl-C is told by its status alone, as everywhere.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                return ExitCode.INTERRUPTED
+            code, message = ExitCode.FAILED, "No answer came, so nothing was done."
         except CommandFailed as error:
             code, message = error.exit_code, str(error)
         except CommandError as error:
@@ -69,6 +80,10 @@ class HubCommands(TyperGroup):
             code, message = ExitCode.FAILED, _describe_database_error(error)
         except UnicodeEncodeError as error:
             code, message = ExitCode.USAGE, _describe_encoding_error(error)
+        except OSError as error:
+            if error.errno not in NO_OUTPUT:
+                raise
+            code, message = ExitCode.FAILED, _describe_output_error(error)
         else:
             return ExitCode.OK
         typer.echo(f"Error: {harmless(message)}", err=True)
@@ -128,6 +143,11 @@ def _describe_database_error(error: DatabaseError) -> str:
     )
 
 
+def _describe_output_error(error: OSError) -> str:
+    where = error.filename or "Its output"
+    return f"{where} can't be written: {error.strerror}. Make room there, or send it elsewhere."
+
+
 def _describe_encoding_error(error: UnicodeEncodeError) -> str:
     if error.encoding == "utf-8":
         return "What was typed is no text in UTF-8. Check the encoding of the terminal or the file."
@@ -153,9 +173,10 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "search": discover.search,
         "info": discover.info,
         "pull": downloads.pull,
-        "import": loading.import_model,
+        "import": importing.import_model,
         "list": registry.list_models,
         "show": registry.show,
+        "set": serving.set_model,
         "rm": registry.remove,
         "convert": model_work.convert,
         "fuse": model_work.fuse,
@@ -174,7 +195,6 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Training": {
         "train": training.train,
-        "jobs": jobs.jobs,
         "pause": jobs.pause,
         "stop": jobs.stop,
         "keep": training.keep,
@@ -199,6 +219,7 @@ for _alias in ("models", "ls"):
     app.command(_alias, hidden=True)(registry.list_models)
 app.add_typer(cache.commands, name="cache", rich_help_panel="Chat")
 app.add_typer(data.commands, name="data", rich_help_panel="Training")
+app.add_typer(jobs.commands, name="jobs", rich_help_panel="Training")
 app.add_typer(keys.commands, name="keys", rich_help_panel="Upkeep")
 app.add_typer(service.commands, name="service", rich_help_panel="Upkeep")
 app.add_typer(users.commands, name="users", rich_help_panel="Upkeep")

@@ -6,69 +6,17 @@ README. ``mlxhub_site.settings`` reads it once; apps find it as ``django.conf.se
 
 from __future__ import annotations
 
-import re
 import socket
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mlxhub_site.listed_settings import Addresses, Names, Networks, Origins, Paths
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 """Addresses to bind to that other machines can't reach."""
-
-_ORIGIN = re.compile(r"https?://[^/?#\s@*,]+")
-
-
-def _origins(given: object) -> object:
-    """Origins as browsers send them, from a list with commas."""
-    if not isinstance(given, str):
-        return given
-    origins = tuple(each.strip().rstrip("/").lower() for each in given.split(",") if each.strip())
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"{origin!r} is no origin. Write each as http://HOST:PORT.")
-    return origins
-
-
-def _names(given: object) -> object:
-    """Host names or addresses from a list with commas."""
-    if not isinstance(given, str):
-        return given
-    return tuple(each.strip().lower() for each in given.split(",") if each.strip())
-
-
-def _addresses(given: object) -> object:
-    """IP addresses from a list with commas."""
-    names = _names(given)
-    for name in names if isinstance(names, tuple) else ():
-        try:
-            ip_address(name)
-        except ValueError as error:
-            raise ValueError(f"{name!r} is no IP address.") from error
-    return names
-
-
-def _networks(given: object) -> object:
-    """Addresses and networks of proxies, each written out: to trust all is to trust nobody."""
-    names = _names(given)
-    for name in names if isinstance(names, tuple) else ():
-        try:
-            ip_network(name)
-        except ValueError as error:
-            raise ValueError(
-                f"{name!r} is neither an address nor a network. Write each as 10.0.0.2 or "
-                "10.0.0.0/24."
-            ) from error
-    return names
-
-
-def _paths(given: object) -> object:
-    """Paths from a list with commas."""
-    if not isinstance(given, str):
-        return given
-    return tuple(Path(each.strip()) for each in given.split(",") if each.strip())
 
 
 class HubSettings(BaseSettings):
@@ -145,12 +93,12 @@ class HubSettings(BaseSettings):
         default=None,
         description="Whether pages ask for a sign-in; empty: where other machines may call.",
     )
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
+    allowed_hosts: Names = Field(
         default=(),
         description="More names by which browsers may call the hub, with commas between them. "
         "Addresses and this machine's own name work without.",
     )
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_networks)] = Field(
+    trusted_proxies: Networks = Field(
         default=(),
         description="Addresses or networks of reverse proxies whose X-Forwarded-For and "
         "X-Forwarded-Proto are believed, with commas. Pages then ask for a sign-in.",
@@ -177,7 +125,7 @@ class HubSettings(BaseSettings):
     tenant_isolation: bool = Field(
         default=False, description="Each API key meets only the cached prompts of its own requests."
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
+    cors_origins: Origins = Field(
         default=(), description="Web pages that may call /v1, as origins with commas between them."
     )
     usage_days: int = Field(
@@ -214,7 +162,7 @@ class HubSettings(BaseSettings):
         description="Where other programs keep what they downloaded from Hugging Face. "
         "`HF_HUB_CACHE` works too.",
     )
-    lm_studio_folders: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_paths)] = Field(
+    lm_studio_folders: Paths = Field(
         default=(Path("~/.lmstudio/models"), Path("~/.cache/lm-studio/models")),
         description="Where LM Studio keeps models, with commas between the folders.",
     )
@@ -223,7 +171,7 @@ class HubSettings(BaseSettings):
         validation_alias=AliasChoices("MLXHUB_OLLAMA_FOLDER", "OLLAMA_MODELS"),
         description="Where Ollama keeps models. `OLLAMA_MODELS` works too.",
     )
-    training_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_addresses)] = Field(
+    training_hosts: Addresses = Field(
         default=(),
         description="IP addresses of machines that train together, with commas, this one first; "
         "empty: this one alone.",

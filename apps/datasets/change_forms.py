@@ -23,6 +23,7 @@ from apps.datasets.forms import (
     TokensForm,
     at_first_error,
 )
+from apps.datasets.listing import place_in
 from apps.datasets.models import DatasetJob, DatasetVersion
 
 _Kind = DatasetJob.Kind
@@ -41,19 +42,45 @@ _TYPED: dict[str, frozenset[str]] = {
 _MAX_TYPED = 1_000
 """Characters of one field that an address takes."""
 
+_BOXES: dict[str, frozenset[str]] = {
+    _Kind.DROP: frozenset({"row", "problem", "personal", "language"}),
+    _Kind.MASK: frozenset({"row", "personal"}),
+}
+"""The boxes of each change that somebody ticks. Some are called like filters of the rows."""
+
+_TICKED = "ticked"
+"""The address's word for a box that was ticked, as in ``ticked=row:3``."""
+
+_MAX_TICKED = 200
+"""Boxes that an address takes; a page has about a quarter of that."""
+
 
 def address_of(version: DatasetVersion, kind: str, data: QueryDict) -> str:
-    """The page that has the form of a change, with what was typed for it."""
+    """The page that has the form of a change, with what was typed and ticked for it."""
     fields = _TYPED.get(kind, frozenset())
     typed = {name: str(data[name])[:_MAX_TYPED] for name in data if name in fields}
-    query = {"v": str(version.number)} | ({_REFUSED: kind} | typed if fields else {})
+    boxes = _BOXES.get(kind, frozenset())
+    ticked = [f"{name}:{value}" for name in data if name in boxes for value in data.getlist(name)]
+    query: dict[str, Any] = place_in(data.get("place", "")) | {"v": str(version.number)}
+    query |= {_REFUSED: kind} | typed if fields else {}
+    query |= {_TICKED: ticked[:_MAX_TICKED]} if ticked else {}
     page = "datasets:tokens" if kind == _Kind.TOKENS else "datasets:detail"
-    return f"{reverse(page, args=[version.dataset.slug])}?{urlencode(query)}"
+    return f"{reverse(page, args=[version.dataset.slug])}?{urlencode(query, doseq=True)}"
 
 
 def shows_errors(kind: str, form: Form) -> bool:
     """Whether the page tells what is wrong with a form beside its fields."""
     return not _TYPED.get(kind, frozenset()).isdisjoint(form.errors)
+
+
+def ticked(query: QueryDict) -> dict[str, set[str]]:
+    """What was ticked for a change that was refused, by the names of the boxes."""
+    found: dict[str, set[str]] = {name: set() for name in _BOXES[_Kind.DROP]}
+    for each in query.getlist(_TICKED)[:_MAX_TICKED]:
+        name, _, value = each.partition(":")
+        if name in found:
+            found[name].add(value)
+    return found
 
 
 def change_forms(version: DatasetVersion, query: QueryDict) -> dict[str, Form]:

@@ -19,6 +19,7 @@ from apps.datasets.formats.errors import BadMapping
 from apps.datasets.formats.languages import CODE
 from apps.datasets.formats.personal import EVERY, LABELS, Personal
 from apps.datasets.formats.reading.source import SUFFIXES
+from apps.datasets.formats.reading.syntax import syntax_in_words
 from apps.datasets.models import Dataset
 from apps.datasets.orders import DEFAULT_LIMIT
 from apps.models.models import LocalModel
@@ -236,6 +237,11 @@ class RowForm(forms.Form):
     def clean_row(self) -> dict[str, Any]:
         try:
             row = json.loads(self.cleaned_data["row"])
+        except json.JSONDecodeError as error:
+            place = f"line {error.lineno:,}, character {error.colno:,}"
+            raise ValidationError(
+                f"This is not valid JSON. At {place}: {syntax_in_words(error)}."
+            ) from error
         except (ValueError, RecursionError) as error:
             raise ValidationError(f"This is not valid JSON: {error}.") from error
         if not isinstance(row, dict):

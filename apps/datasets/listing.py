@@ -20,6 +20,11 @@ PER_PAGE = 50
 _FILTERS = frozenset({"v", "q", "problem", "personal", "language", "longer_than", "split", "sort"})
 """What of a query names rows; the rest names a place among them, or is typed in a form beside."""
 
+_PLACES = frozenset({"page", "from"})
+"""What of a query names a place among the rows."""
+
+_MAX_PLACE = 1_000
+
 
 @dataclass(frozen=True)
 class Line:
@@ -45,8 +50,16 @@ class Listing:
     page: int
     pages: int
     resume: int | None
+    start: int
+    """Where it begins among them: a row's number where words are searched for."""
     query: str
     """The address's query without the place."""
+
+    @property
+    def place(self) -> str:
+        """The whole of it, with the place: where a form of these rows comes back to."""
+        at = f"from={self.start}" if self.wanted.words else f"page={self.page}"
+        return f"{self.query}&{at}" if self.query else at
 
 
 def listing_of(version: DatasetVersion, data: QueryDict) -> Listing:
@@ -59,7 +72,7 @@ def listing_of(version: DatasetVersion, data: QueryDict) -> Listing:
     lines = [
         Line(row, clip_of(row.value), labels_of(row.problems, row.personal)) for row in rows.rows
     ]
-    return Listing(wanted, lines, rows.total, page, pages, rows.resume, _query(data))
+    return Listing(wanted, lines, rows.total, page, pages, rows.resume, start, _query(data))
 
 
 def wanted_of(data: QueryDict) -> Wanted:
@@ -78,6 +91,12 @@ def wanted_of(data: QueryDict) -> Wanted:
         sort=sort.removeprefix("-") if sort.removeprefix("-") in SORTS else "row",
         descending=sort.startswith("-"),
     )
+
+
+def place_in(query: str) -> dict[str, str]:
+    """What ``Listing.place`` says; anything else in it is left out."""
+    given = QueryDict(query[:_MAX_PLACE])
+    return {name: str(given[name]) for name in _FILTERS | _PLACES if given.get(name)}
 
 
 def _number(text: str) -> int:

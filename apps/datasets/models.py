@@ -146,6 +146,10 @@ class DatasetJobQuerySet(JobQuerySet["DatasetJob"]):
         """Those on one dataset, the newest first."""
         return self.filter(dataset=dataset).select_related("result").order_by("-pk")
 
+    def newest_first(self) -> DatasetJobQuerySet:
+        """Those on any dataset."""
+        return self.select_related("dataset", "result").order_by("-pk")
+
 
 class DatasetJob(Job):
     """One import, change or examination of a dataset, from its order to its figures."""
@@ -203,4 +207,8 @@ class DatasetJob(Job):
         )
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} of {self.dataset_id}"
+        return f"{self.get_kind_display()} of {self.dataset}"
+
+    def get_absolute_url(self) -> str:
+        """The page of what it works on."""
+        return self.dataset.get_absolute_url()

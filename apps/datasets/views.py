@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from apps.datasets import services
-from apps.datasets.change_forms import change_forms
+from apps.datasets.change_forms import change_forms, ticked
 from apps.datasets.diff import difference
 from apps.datasets.errors import DatasetError, DatasetNotFound
 from apps.datasets.exporting import formats_of
@@ -48,7 +48,10 @@ def detail(request: HtmxHttpRequest, slug: str) -> HttpResponse:
     version = version_of(dataset, request)
     if version is None:
         return render(request, "data/empty.html", frame(dataset, None, "rows"))
-    context = frame(dataset, version, "rows") | {"listing": listing_of(version, request.GET)}
+    context = frame(dataset, version, "rows") | {
+        "listing": listing_of(version, request.GET),
+        "ticked": ticked(request.GET),
+    }
     if request.htmx and request.htmx.target == "rows":
         return render(request, "data/detail.html#rows", context)
     context |= _side(version) | change_forms(version, request.GET)

@@ -51,6 +51,19 @@ def register_starter(*, progress: Progress | None = None, again: bool = False) -
     return model
 
 
+def starter_is_due() -> bool:
+    """Whether the starter model is not there, and the user did not delete it.
+
+    In a backup models are named, not kept: restored onto another machine, its row has no folder.
+    """
+    if starter_declined():
+        return False
+    registered = LocalModel.objects.filter(slug=STARTER_SLUG).first()
+    if registered is None:
+        return True
+    return registered.source == LocalModel.Source.STARTER and not Path(registered.path).is_dir()
+
+
 def note_failure(why: str) -> None:
     """Keep why the last try to register it failed."""
     _failed_mark().write_text(why)

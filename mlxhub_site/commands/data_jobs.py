@@ -15,7 +15,7 @@ import typer
 
 from mlxhub_site.commands.following import watched
 from mlxhub_site.commands.hub.client import HubClient, segment
-from mlxhub_site.commands.jobs import Job
+from mlxhub_site.commands.job_kinds import Job
 from mlxhub_site.commands.outcome import BadUsage, CommandFailed, NotFound
 from mlxhub_site.commands.output import Tell, print_json
 

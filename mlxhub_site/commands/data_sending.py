@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mlxhub_site.commands.hub.client import HubClient, segment
-from mlxhub_site.commands.jobs import Job
+from mlxhub_site.commands.job_kinds import Job
 from mlxhub_site.commands.outcome import BadUsage, CommandFailed, NotFound, Unreachable
 from mlxhub_site.commands.output import progress_bar
 

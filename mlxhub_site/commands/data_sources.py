@@ -21,7 +21,7 @@ from mlxhub_site.commands.data_sending import send
 from mlxhub_site.commands.downloads import followed
 from mlxhub_site.commands.hub.client import HubClient
 from mlxhub_site.commands.hub.options import for_any_hub, hub
-from mlxhub_site.commands.jobs import Job
+from mlxhub_site.commands.job_kinds import Job
 from mlxhub_site.commands.outcome import BadUsage, CommandFailed
 from mlxhub_site.commands.output import AsJson, print_json
 

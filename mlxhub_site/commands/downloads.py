@@ -18,10 +18,10 @@ from rich.progress import (
 )
 
 from apps.models.sizes import readable
-from mlxhub_site.commands.following import has_worker
+from mlxhub_site.commands.following import LOOK_SECONDS, has_worker
 from mlxhub_site.commands.hub.client import HubClient
 from mlxhub_site.commands.hub.options import for_any_hub, hub
-from mlxhub_site.commands.jobs import ACTIVE, LOOK_SECONDS
+from mlxhub_site.commands.job_kinds import ACTIVE
 from mlxhub_site.commands.outcome import CommandFailed, Interrupted
 from mlxhub_site.commands.output import AsJson, console, print_json, text
 
@@ -92,7 +92,8 @@ def followed(client: HubClient, download: dict[str, Any]) -> dict[str, Any]:
     except KeyboardInterrupt:
         if has_worker(client):
             raise Interrupted(
-                "Stopped looking. The hub goes on with it, and `mlx-hub jobs --all` shows it."
+                "Stopped looking. The hub goes on with it. `mlx-hub jobs cancel "
+                f"download-{download['id']}` ends it."
             ) from None
         raise Interrupted("It is paused. The same command goes on from here.") from None
     return download

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mlxhub_site.commands.following import followed, require_no_failure
 from mlxhub_site.commands.hub.options import for_any_hub, hub
-from mlxhub_site.commands.jobs import ACTIVE
+from mlxhub_site.commands.job_kinds import ACTIVE
 from mlxhub_site.commands.outcome import BadUsage
 from mlxhub_site.commands.output import AsJson, console, print_json, text
 
@@ -52,7 +52,7 @@ def evaluate(
     if as_json:
         print_json(made)
     elif made["state"] in ACTIVE:
-        typer.echo(f"Evaluation {made['id']} is queued. `mlx-hub jobs --all` shows it.")
+        typer.echo(f"evaluation-{made['id']} is queued. `mlx-hub jobs --all` shows it.")
     else:
         console().print(_scores(made))
     require_no_failure(made)

@@ -10,9 +10,12 @@ from typing import Literal
 
 from mlxhub_site.commands.hub.client import HubClient
 from mlxhub_site.commands.interrupts import interrupts
-from mlxhub_site.commands.jobs import ACTIVE, LOOK_SECONDS, Job
+from mlxhub_site.commands.job_kinds import ACTIVE, Job
 from mlxhub_site.commands.outcome import CommandFailed, Interrupted
 from mlxhub_site.commands.output import Tell, progress_bar
+
+LOOK_SECONDS = 0.5
+"""How often something that is followed is looked at."""
 
 Kind = Literal["evaluations", "publications"]
 

@@ -1,120 +1,128 @@
-"""`mlx-hub jobs | pause | stop | resume`: trainings, looked at and steered."""
+"""`mlx-hub jobs | pause | stop`: jobs listed, trainings steered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import itemgetter
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from mlxhub_site.commands.hub.client import HubClient
+from mlxhub_site.commands import job_control
 from mlxhub_site.commands.hub.options import for_any_hub, hub
-from mlxhub_site.commands.outcome import Refused
-from mlxhub_site.commands.output import WIDE, AsJson, console, print_json, text
+from mlxhub_site.commands.job_kinds import ACTIVE, TRAINING, Job, named, others
+from mlxhub_site.commands.outcome import BadUsage
+from mlxhub_site.commands.output import WIDE, AsJson, console, harmless, print_json, text
 
-LOOK_SECONDS = 0.5
-"""How often something that is followed is looked at."""
 
-Job = dict[str, Any]
-Number = Annotated[int, typer.Argument(metavar="JOB", min=1, help="As `mlx-hub jobs` has it.")]
+def number_of(given: str) -> int:
+    """Of the training that was named. Raises BadUsage."""
+    job = named(given)
+    if job.kind is not TRAINING:
+        raise BadUsage(
+            f"{job} is no training. `mlx-hub jobs cancel {job}`, and pause and resume there, are "
+            "for jobs of every kind."
+        )
+    return job.number
 
-ACTIVE = ("queued", "running")
 
-_SHOWN = ("what", "id", "subject", "state", "doing")
+def _number_to_stop(given: str) -> int:
+    """Raises BadUsage, also with what is called so elsewhere: stopping a model."""
+    try:
+        named(given)
+    except BadUsage as error:
+        raise BadUsage(f"{error} A model's memory is freed by `mlx-hub unload MODEL`.") from error
+    return number_of(given)
+
+
+Number = Annotated[
+    int, typer.Argument(metavar="JOB", parser=number_of, help="As `mlx-hub jobs` has it.")
+]
+
+_SHOWN = ("job", "subject", "state", "doing")
 """Columns of what is no training."""
 
+commands = typer.Typer()
 
+
+@commands.callback(invoke_without_command=True)
 @for_any_hub
 def jobs(
+    context: typer.Context,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
     everything: Annotated[
         bool, typer.Option("--all", help="Jobs of every kind: downloads, conversions, …")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the training jobs, the newest first."""
+    """List the training jobs, the newest first; with a command, steer jobs of any kind."""
+    if context.invoked_subcommand is not None:
+        _require_no_option(context)
+        return
     with hub() as client:
         found = client.get("/api/training/jobs", limit=limit)
-        others = _others(client, limit) if everything else []
+        rest = list(others(client, limit)) if everything else []
     if as_json:
-        print_json(found | {"others": others} if everything else found)
+        print_json(found | {"others": rest} if everything else found)
         return
     out = console()
     if found["jobs"]:
         out.print(_jobs_table(found["jobs"], wide=out.width >= WIDE))
     else:
         out.print("No training job yet. `mlx-hub train MODEL --data DATA --name NAME` makes one.")
-    if others:
-        table = Table("What", "Job", "Subject", "State", "Doing", box=None, pad_edge=False)
-        for each in others:
+    if rest:
+        table = Table("Job", "Subject", "State", "Doing", box=None, pad_edge=False)
+        table.columns[0].no_wrap = True  # to be copied
+        for each in rest:
             table.add_row(*map(text, (each[name] for name in _SHOWN)))
         out.print(table)
 
 
+commands.command()(job_control.cancel)
+commands.command()(job_control.pause)
+commands.command()(job_control.resume)
+
+
 @for_any_hub
 def stop(
-    key: Number,
+    key: Annotated[
+        int, typer.Argument(metavar="JOB", parser=_number_to_stop, help="A training's number.")
+    ],
     cancel: Annotated[bool, typer.Option("--cancel", help="Save nothing more.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Stop a job with a checkpoint and its result as it is. It may be resumed."""
+    """Stop a training with a checkpoint and its result as it is. It may be resumed."""
     with hub() as client:
         job = client.post(f"/api/training/jobs/{key}/{'cancel' if cancel else 'stop'}")
     if as_json:
         print_json(job)
         return
-    typer.echo(f"{job['name']}: {'stopping' if job['state'] in ACTIVE else job['state']}.")
+    state = "stopping" if job["state"] in ACTIVE else job["state"]
+    typer.echo(harmless(f"{job['name']}: {state}."))
 
 
 @for_any_hub
 def pause(key: Number, as_json: AsJson = False) -> None:
-    """Have a job save a checkpoint and give its turn back. `resume` goes on with it."""
+    """Have a training save a checkpoint and give its turn back. `resume` goes on with it."""
     with hub() as client:
         job = client.post(f"/api/training/jobs/{key}/pause")
     if as_json:
         print_json(job)
         return
-    typer.echo(f"{job['name']}: {'pausing' if job['state'] == 'running' else job['state']}.")
+    state = "pausing" if job["state"] == "running" else job["state"]
+    typer.echo(harmless(f"{job['name']}: {state}."))
 
 
-def resumed(client: HubClient, key: int) -> Job:
-    """The job, in the queue again. Raises Refused where it does not stand still."""
-    before: Job = client.get(f"/api/training/jobs/{key}")
-    if before["state"] in (*ACTIVE, "done") and not before["stopped"]:
-        raise Refused(
-            f"{before['name']} is {before['state']}: only a job that stands still goes on."
-        )
-    job: Job = client.post(f"/api/training/jobs/{key}/resume")
-    return job
+def _require_no_option(context: typer.Context) -> None:
+    """Raises BadUsage for an option of the list before a command, which would not see it.
 
-
-def _others(client: HubClient, limit: int) -> list[dict[str, Any]]:
-    """Jobs that are no trainings, in one shape; what failed tells why in place of its stage."""
-    repository = itemgetter("repo_id")
-    kinds: tuple[tuple[str, str, str, Callable[[Job], str]], ...] = (
-        ("/api/downloads", "downloads", "download", repository),
-        ("/api/models/jobs", "jobs", "", itemgetter("subject")),
-        ("/api/benchmarks", "benchmarks", "benchmark", itemgetter("model")),
-        ("/api/evaluations", "evaluations", "evaluation", _evaluated),
-        ("/api/publications", "publications", "publication", repository),
-    )
-    return [
-        {
-            "what": kind or each["kind"],
-            "id": each["id"],
-            "subject": subject(each),
-            "state": each["state"],
-            "doing": each.get("doing") or each.get("error") or "",
-        }
-        for path, name, kind, subject in kinds
-        for each in client.get(path, limit=limit)[name]
-    ]
-
-
-def _evaluated(job: Job) -> str:
-    return ", ".join(job["plan"]["subjects"])
+    ``--url`` above all: the command would act on this machine's hub.
+    """
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise BadUsage(
+                f"Write {parameter.opts[0]} behind `mlx-hub jobs {context.invoked_subcommand}`."
+            )
 
 
 def _jobs_table(found: list[Job], *, wide: bool) -> Table:

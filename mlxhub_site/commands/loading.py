@@ -1,8 +1,7 @@
-"""`mlx-hub import | load | unload | ps`: models into the registry, and into memory."""
+"""`mlx-hub load | unload | ps`: models into memory, and out of it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,41 +11,14 @@ from rich.table import Table
 from apps.models.sizes import readable
 from mlxhub_site.commands.answering import default_model
 from mlxhub_site.commands.hub.client import SILENCE_SECONDS, HubClient, segment
-from mlxhub_site.commands.hub.options import for_any_hub, here_only, hub
-from mlxhub_site.commands.outcome import BadUsage, Refused
+from mlxhub_site.commands.hub.options import for_any_hub, hub
+from mlxhub_site.commands.outcome import Refused
 from mlxhub_site.commands.output import AsJson, console, print_json, text
 from mlxhub_site.commands.registry import model_path
 
 OptionalName = Annotated[
     str | None, typer.Argument(metavar="[MODEL]", help="A model, as `mlx-hub list` has it.")
 ]
-
-
-@here_only("it takes files of the machine that it runs on.")
-def import_model(
-    what: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[PATH|FOUND]", help="A GGUF file, a model folder, or what --found lists."
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="What the model is to be called here; default: as there.")
-    ] = None,
-    found: Annotated[
-        bool, typer.Option("--found", help="List the models that other programs keep here.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Register a model: a GGUF file is converted, a folder in mlx-lm's format stays where it is."""
-    from django.core.management import call_command
-
-    if as_json and not found:
-        raise BadUsage("--json is for what --found lists.")
-    if as_json:
-        print_json(_found())
-        return
-    call_command("import_model", *filter(None, [what]), name=name, found=found)
 
 
 @for_any_hub
@@ -113,9 +85,3 @@ def _stay(model: dict[str, Any]) -> str:
         return "until somebody unloads it"
     end = datetime.fromisoformat(model["unloads_at"]).astimezone()
     return f"until {end:%H:%M}, longer where it is used"
-
-
-def _found() -> list[dict[str, Any]]:
-    from apps.models.found.scan import found
-
-    return [asdict(each) | {"path": str(each.path)} for each in found()]

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
+from mlxhub_site.commands.following import LOOK_SECONDS
 from mlxhub_site.commands.hub.client import HubClient
 from mlxhub_site.commands.hub.options import for_any_hub, hub
-from mlxhub_site.commands.jobs import ACTIVE, LOOK_SECONDS
+from mlxhub_site.commands.job_kinds import ACTIVE
 from mlxhub_site.commands.outcome import BadUsage
 from mlxhub_site.commands.output import harmless
 

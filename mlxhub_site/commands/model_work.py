@@ -17,6 +17,7 @@ from rich.table import Table
 
 from mlxhub_site.commands.hub.options import here_only
 from mlxhub_site.commands.interrupts import interrupts
+from mlxhub_site.commands.job_kinds import name_of
 from mlxhub_site.commands.outcome import BadUsage, CommandFailed, Refused
 from mlxhub_site.commands.output import AsJson, console, print_json, progress_bar, text
 from mlxhub_site.commands.registry import Name, named
@@ -158,7 +159,8 @@ def _require_success(job: ModelJob) -> None:
 
     if job.is_active:
         raise Refused(
-            f"The hub's worker is at it already: job {job.pk}. `mlx-hub jobs --all` shows it."
+            f"The hub's worker is at it already. `mlx-hub jobs --all` shows it as "
+            f"{name_of(job.kind, job.pk)}."
         )
     if job.state != JobState.DONE:
         raise CommandFailed(job.error or "It was cancelled, and nothing of it is left.")

@@ -8,7 +8,7 @@ import typer
 
 from mlxhub_site.commands.following import followed, require_no_failure
 from mlxhub_site.commands.hub.options import for_any_hub, hub
-from mlxhub_site.commands.jobs import ACTIVE
+from mlxhub_site.commands.job_kinds import ACTIVE
 from mlxhub_site.commands.output import AsJson, print_json
 
 
@@ -32,7 +32,7 @@ def publish(
     if as_json:
         print_json(made)
     elif made["state"] in ACTIVE:
-        typer.echo(f"Publication {made['id']} is queued. `mlx-hub jobs --all` shows it.")
+        typer.echo(f"publication-{made['id']} is queued. `mlx-hub jobs --all` shows it.")
     elif made["state"] == "done":
         typer.echo(made["commit_url"])
     require_no_failure(made)

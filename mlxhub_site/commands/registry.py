@@ -10,16 +10,18 @@ from rich.table import Table
 from apps.models.sizes import readable
 from mlxhub_site.commands.hub.client import HubClient, segment
 from mlxhub_site.commands.hub.options import for_any_hub, hub
-from mlxhub_site.commands.outcome import NotFound, Refused
+from mlxhub_site.commands.outcome import CommandFailed, NotFound, Refused
 from mlxhub_site.commands.output import (
     WIDE,
     AsJson,
     console,
     facts_table,
+    harmless,
     print_json,
     scaled,
     text,
 )
+from mlxhub_site.commands.several import for_each
 
 if TYPE_CHECKING:
     from apps.inference.services import NamedModel
@@ -79,23 +81,12 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
 @for_any_hub
 def remove(
-    name: Annotated[str, typer.Argument(metavar="MODEL[:ADAPTER]")],
+    names: Annotated[list[str], typer.Argument(metavar="MODEL[:ADAPTER]...")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
-    """Delete a model or an adapter. Says first what goes along."""
+    """Delete models or adapters, one after another. Says first what goes along."""
     with hub() as client:
-        path = _path_of(client, name)
-        deletion = client.get(f"{path}/deletion")
-        freed = readable(deletion["freed_bytes"]) if deletion["freed_bytes"] else "nothing"
-        typer.echo(f"Deleting {name} frees {freed} on disk.")
-        for each in deletion["consequences"]:
-            typer.echo(f"- {each['text']}")
-        if not deletion["possible"]:
-            raise Refused(f"{name} can't be deleted yet: see above.")
-        if not yes and not typer.confirm("Delete it?"):
-            raise typer.Exit(1)
-        client.delete(path)
-    typer.echo(f"{name} is deleted.")
+        for_each(names, lambda name: _remove(client, name, sure=yes))
 
 
 @for_any_hub
@@ -120,6 +111,22 @@ def disk(as_json: AsJson = False) -> None:
     for each in usage["leftovers"]:
         size = readable(each["size_bytes"])
         out.print(f"Safe to remove: {text(each['name'])}, {size}. {text(each['what'])}")
+
+
+def _remove(client: HubClient, name: str, *, sure: bool) -> None:
+    """Raises CommandFailed where it stays."""
+    path = _path_of(client, name)
+    deletion = client.get(f"{path}/deletion")
+    freed = readable(deletion["freed_bytes"]) if deletion["freed_bytes"] else "nothing"
+    typer.echo(f"Deleting {name} frees {freed} on disk.")
+    for each in deletion["consequences"]:
+        typer.echo(harmless(f"- {each['text']}"))
+    if not deletion["possible"]:
+        raise Refused(f"{name} can't be deleted yet: see above.")
+    if not sure and not typer.confirm("Delete it?"):
+        raise CommandFailed(f"{name} is not deleted.")
+    client.delete(path)
+    typer.echo(f"{name} is deleted.")
 
 
 def model_path(client: HubClient, name: str) -> str:

@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlxhub_site.commands.home import set_up_django
 from mlxhub_site.commands.outcome import CommandFailed, ExitCode, NotFound, Refused
 
 if TYPE_CHECKING:
     from mlxhub_site.upkeep.services import Service
+
+_SECRETS = {
+    "linux": "`systemctl --user edit mlx-hub` takes it, as Environment=NAME=VALUE.",
+    "darwin": "`launchctl setenv NAME VALUE` gives it to the service.",
+}
+"""How a service gets a variable that no unit should hold."""
 
 commands = typer.Typer(no_args_is_help=True, help="Have systemd or launchd run the hub.")
 
@@ -26,18 +33,25 @@ def install(
         bool, typer.Option("--dry-run", help="Print what would be written, no more.")
     ] = False,
 ) -> None:
-    """Write the unit with the MLXHUB_ variables of this shell, and start it."""
-    from mlxhub_site.upkeep.services import tell, write
+    """Write the unit with the hub's variables of this shell, and start it."""
+    from mlxhub_site.upkeep.services import held_back, tell, write
 
     unit = _service()
     typer.echo(unit.content.decode(), nl=False)
+    if secrets := held_back(os.environ):
+        typer.echo(
+            f"Left out, as it may hold a secret: {', '.join(secrets)}. {_SECRETS[sys.platform]}",
+            err=True,
+        )
     if dry_run:
         return
+    if not unit.path.exists():
+        _require_free_folder()
     with _explained():
         write(unit)
         typer.echo(f"Written to {unit.path}", err=True)
         tell(unit.install)
-    typer.echo("The hub runs. `mlx-hub service status` shows it.", err=True)
+    typer.echo("The hub starts. `mlx-hub service status` shows it.", err=True)
     if sys.platform == "linux":
         typer.echo("`loginctl enable-linger` starts it before you sign in.", err=True)
 
@@ -70,6 +84,19 @@ def _service() -> Service:
     with _explained():
         return service(
             command=[str(program), "up"], environment=public(os.environ), home=Path.home()
+        )
+
+
+def _require_free_folder() -> None:
+    """Raises Refused where a hub that somebody started by hand would be in the service's way."""
+    set_up_django()
+    from mlxhub_site.settings import HUB
+    from mlxhub_site.supervisor.instance import running_hub_url
+
+    if (address := running_hub_url(HUB.engine_socket.parent)) is not None:
+        raise Refused(
+            f"A hub runs on {HUB.data_dir} already ({address}), and the service could not start "
+            "beside it. Stop that one first."
         )
 
 

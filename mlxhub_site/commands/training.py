@@ -20,9 +20,11 @@ from mlxhub_site.commands.following import watched
 from mlxhub_site.commands.hub.client import HubClient
 from mlxhub_site.commands.hub.options import for_any_hub, hub
 from mlxhub_site.commands.interrupts import once_interrupted
-from mlxhub_site.commands.jobs import Job, Number, resumed
+from mlxhub_site.commands.job_control import resumed
+from mlxhub_site.commands.job_kinds import Job, named
+from mlxhub_site.commands.jobs import Number
 from mlxhub_site.commands.outcome import BadUsage, CommandFailed
-from mlxhub_site.commands.output import AsJson, Tell, print_json
+from mlxhub_site.commands.output import AsJson, Tell, harmless, print_json
 from mlxhub_site.commands.registry import Name
 
 Detach = Annotated[bool, typer.Option("--detach", help="Leave it to the worker.")]
@@ -114,14 +116,14 @@ def train(
 
 @for_any_hub
 def resume(key: Number, detach: Detach = False, as_json: AsJson = False) -> None:
-    """Go on with a job from its newest checkpoint."""
+    """Go on with a training from its newest checkpoint."""
     with hub() as client:
-        _watch(client, resumed(client, key), detach=detach, as_json=as_json)
+        _watch(client, resumed(client, named(str(key))), detach=detach, as_json=as_json)
 
 
 @for_any_hub
 def keep(key: Number, detach: Detach = False, as_json: AsJson = False) -> None:
-    """Have a job that stands still leave what it had learnt at its newest checkpoint."""
+    """Have a training that stands still leave what it had learnt at its newest checkpoint."""
     with hub() as client:
         job = client.post(f"/api/training/jobs/{key}/keep")
         _watch(client, job, detach=detach, as_json=as_json)
@@ -170,7 +172,7 @@ def _show_preflight(found: dict[str, Any]) -> None:
     verdict = found["verdict"].capitalize()
     typer.echo(f"Memory: {verdict}, needs {needed:.1f} GiB of {free:.1f} GiB")
     for finding in found["findings"]:
-        typer.echo(f"{finding['level'].capitalize()}: {finding['text']}")
+        typer.echo(harmless(f"{finding['level'].capitalize()}: {finding['text']}"))
 
 
 def _watch(client: HubClient, job: Job, *, detach: bool, as_json: bool) -> None:

@@ -14,8 +14,7 @@ from django.db import connections
 
 from apps.accounts.setup import code_file, new_code, owner_is_missing, withdraw_code
 from apps.models import landing
-from apps.models.models import LocalModel
-from apps.models.starter import STARTER_SLUG, note_failure, starter_declined
+from apps.models.starter import note_failure, starter_is_due
 from apps.system.static_files import collect_static
 from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.supervisor.addresses import network_urls, page_url
@@ -124,16 +123,10 @@ def _prepare(hub: HubSettings, say: Say) -> None:
     _ready_for_its_owner()
     landing.settle_all()
     shutil.rmtree(hub.metrics_dir, ignore_errors=True)
-    if hub.starter and _starter_is_due():
+    if hub.starter and starter_is_due():
         _register_starter(say)
     # The supervisor itself has no more use for the database.
     connections.close_all()
-
-
-def _starter_is_due() -> bool:
-    """Whether the starter model was neither registered before nor deleted by the user."""
-    registered = LocalModel.objects.filter(slug=STARTER_SLUG).exists()
-    return not registered and not starter_declined()
 
 
 def _register_starter(say: Say) -> None:

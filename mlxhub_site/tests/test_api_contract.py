@@ -80,6 +80,8 @@ RULES = (
     r"No (whole answer|preference pair|answer in these conversations)",
     # Settings of the trainer, which are documented where they are checked, and its YAML.
     r"The settings (can't be used|are no YAML)|The YAML holds no settings|lr_schedule can't be used",
+    # What a sweep varies, and how: named where it is combined.
+    r"can't be tried in several values",
     # Days in their order, and in this time of ours.
     r"The first day is after the last|Ensure this value is",
     # Texts in a language of their own.

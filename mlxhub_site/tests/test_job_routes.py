@@ -11,6 +11,7 @@ from django.test import Client
     ("path", "code"),
     [
         ("/api/benchmarks", "benchmark_not_found"),
+        ("/api/dataset-jobs", "dataset_job_not_found"),
         ("/api/downloads", "download_not_found"),
         ("/api/evaluations", "evaluation_not_found"),
         ("/api/models/jobs", "job_not_found"),

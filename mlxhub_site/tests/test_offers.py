@@ -106,5 +106,5 @@ def test_no_link_leads_a_viewer_to_a_refusal(client_of: ClientOf, page: str) -> 
 def test_a_viewer_is_told_that_nothing_can_be_changed(client_of: ClientOf) -> None:
     page = client_of(Role.VIEWER).get("/models/").content.decode()
     assert _Offers("/models/", page).role == "viewer"
-    assert "You look on" in page
-    assert "You look on" not in client_of(Role.MEMBER).get("/models/").content.decode()
+    assert "As a viewer you can look" in page
+    assert "As a viewer you can look" not in client_of(Role.MEMBER).get("/models/").content.decode()

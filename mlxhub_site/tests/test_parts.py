@@ -23,6 +23,7 @@ PARTS: dict[str, tuple[dict[str, Any], str]] = {
     "models:import_jobs": ({}, "/models/import/"),
     "system:cache": ({}, "/system/"),
     "system:engine": ({}, "/system/"),
+    "system:palette": ({}, "/system/"),
     "system:status": ({}, "/system/"),
     "training:learnt": ({"key": 7}, "/training/7/"),
     "training:queue": ({}, "/training/"),

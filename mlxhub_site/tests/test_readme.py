@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from apps.inference.api.schemas.chat_request import ChatCompletionRequest
+from mlxhub_site.cli import app
 from mlxhub_site.commands.hub.options import KEY_VARIABLE, URL_VARIABLE
 from mlxhub_site.hub_settings import HubSettings
 
@@ -20,6 +21,7 @@ def test_every_setting_is_in_the_configuration_table_and_nothing_else_is() -> No
 
 def test_the_documented_defaults_are_the_real_ones() -> None:
     rows = re.findall(r"^\| `MLXHUB_(\w+)` \| `([^`]+)` \|", README, flags=re.MULTILINE)
+    assert len(rows) > 20
     for name, documented in rows:
         assert documented == _written(HubSettings.model_fields[name.lower()].default)
 
@@ -44,3 +46,12 @@ def test_every_extension_of_the_chat_request_is_documented_and_nothing_else_is()
     documented = {name for cell in names for name in re.findall(r"`(\w+)`", cell)}
     fields = ChatCompletionRequest.model_fields.items()
     assert documented == {name for name, field in fields if "Extension." in f"{field.description}"}
+
+
+def test_every_command_is_in_the_table_of_commands_and_nothing_else_is() -> None:
+    table = re.search(r"\| Command \| What it does \|\n(.*?)\n\n", README, flags=re.DOTALL)
+    assert table is not None
+    cells = [row.split(" | ")[0] for row in table[1].splitlines()[1:]]
+    documented = {name for cell in cells for name in re.findall(r"`([a-z][\w-]*)", cell)}
+    commands = {command.name for command in app.registered_commands if not command.hidden}
+    assert documented == commands | {group.name for group in app.registered_groups}

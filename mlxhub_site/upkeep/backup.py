@@ -30,6 +30,7 @@ Tell = Callable[[str, float], None]
 
 
 def backups_dir(hub: HubSettings) -> Path:
+    """Where backups are written unless somebody says otherwise."""
     return hub.data_dir / "backups"
 
 

@@ -16,6 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import AliasChoices
+
+from mlxhub_site.hub_settings import HubSettings
 from mlxhub_site.upkeep.errors import UpkeepError, UpkeepRefused
 
 SECONDS = 60.0
@@ -81,7 +84,9 @@ def systemd(*, command: Sequence[str], environment: Mapping[str, str], home: Pat
         content="\n".join(lines).encode(),
         install=(
             ("systemctl", "--user", "daemon-reload"),
-            ("systemctl", "--user", "enable", "--now", UNIT),
+            ("systemctl", "--user", "enable", UNIT),
+            # Not enable --now: a unit that was written anew would go on as it was.
+            ("systemctl", "--user", "restart", UNIT),
         ),
         uninstall=(("systemctl", "--user", "disable", "--now", UNIT),),
         status=("systemctl", "--user", "--no-pager", "status", UNIT),
@@ -111,15 +116,35 @@ def launchd(*, command: Sequence[str], environment: Mapping[str, str], home: Pat
     )
 
 
+def _variables() -> dict[str, bool]:
+    """The variables that the hub reads, and which of them hold one path."""
+    found: dict[str, bool] = {}
+    for name, field in HubSettings.model_fields.items():
+        alias = field.validation_alias
+        names = alias.choices if isinstance(alias, AliasChoices) else [f"MLXHUB_{name.upper()}"]
+        is_path = field.annotation in (Path, Path | None)
+        found |= {each: is_path for each in names if isinstance(each, str)}
+    return found
+
+
+VARIABLES = _variables()
+
+
 def public(environment: Mapping[str, str]) -> dict[str, str]:
-    """The hub's variables in ``environment``, without those that may hold a secret."""
+    """The hub's variables in ``environment``, without those that may hold a secret.
+
+    Paths are made absolute: a service does not start in the shell's folder.
+    """
     return {
-        name: value
+        name: _absolute(value) if VARIABLES[name] else value
         for name, value in sorted(environment.items())
-        if name.startswith("MLXHUB_")
-        and (name in FILES or not name.endswith(SECRET))
-        and "\n" not in value
+        if name in VARIABLES and not _may_be_secret(name) and "\n" not in value
     }
+
+
+def held_back(environment: Mapping[str, str]) -> list[str]:
+    """The hub's variables that ``public`` leaves out."""
+    return sorted(VARIABLES.keys() & environment.keys() - public(environment).keys())
 
 
 def write(service: Service) -> None:
@@ -143,6 +168,14 @@ def tell(commands: Sequence[Sequence[str]]) -> None:
         if ended.returncode:
             said = (ended.stderr or ended.stdout).strip()
             raise UpkeepError(f"`{' '.join(command)}` failed: {said}")
+
+
+def _may_be_secret(name: str) -> bool:
+    return name not in FILES and name.endswith(SECRET)
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("~") else str(Path(path).absolute())
 
 
 def _quoted(word: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,27 @@ def test_a_change_while_another_one_runs_leaves_its_form_as_it_was(client: Clien
     answer = client.post("/data/rows/change/split/?v=2", typed, follow=True)
     assert "A job is at work" in str(next(iter(answer.context["messages"])))
     assert {name: answer.context["split_form"][name].value() for name in typed} == typed
+
+
+@pytest.mark.parametrize("kind", ["drop", "mask"])
+def test_rows_that_were_ticked_stay_ticked_where_they_were(
+    client: Client, imported: Import, kind: str
+) -> None:
+    dataset = imported([{"text": f"Text {number}."} for number in range(60)])
+    services.order(version=dataset.version(2), kind="drop", plan={"rows": [0]})
+    form = {"row": ["51", "53"], "place": "split=train&page=2&more=x"}
+    answer = client.post(f"/data/rows/change/{kind}/?v=2", form, follow=True)
+    page = answer.content.decode()
+    assert re.findall(r'value="(\d+)" form="selected"[^>]* checked', page) == ["51", "53"]
+    assert "Page 2 of 2" in page
+    assert "more=x" not in answer.redirect_chain[-1][0]
+
+
+def test_kinds_that_were_ticked_stay_ticked(client: Client, imported: Import) -> None:
+    dataset = imported([*PAIRS, {"prompt": "", "completion": "Lost."}])
+    services.order(version=dataset.version(2), kind="drop", plan={"rows": [0]})
+    answer = client.post("/data/rows/change/drop/?v=2", {"problem": "EMPTY"}, follow=True)
+    assert 'name="problem" value="EMPTY" checked' in answer.content.decode()
 
 
 @pytest.mark.usefixtures("busy")

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Count, Q, Sum
+from django.urls import reverse
 
 from apps.datasets.models import Dataset
 from apps.discovery.snapshot import RemoteFile, Snapshot
@@ -154,6 +155,10 @@ class Download(Job):
 
     def __str__(self) -> str:
         return f"{self.repo_id} as {self.slug}"
+
+    def get_absolute_url(self) -> str:
+        """Its place on the Downloads page."""
+        return f"{reverse('downloads:home')}#download-{self.pk}"
 
     @property
     def snapshot(self) -> Snapshot:

@@ -92,7 +92,7 @@ def list_publications(
 
 @router.post(
     "/publications",
-    response={202: PublicationOut, (400, 404): ErrorResponse},
+    response={202: PublicationOut, (400, 403, 404, 503): ErrorResponse},
     summary="Publish an adapter or a model",
 )
 def publish(request: HttpRequest, payload: PublicationRequest) -> Status[PublicationOut]:
@@ -121,7 +121,7 @@ def cancel_publication(publication: Publication) -> None:
     services.cancel(publication=publication)
 
 
-@jobs.action("repeat", summary="Repeat a publication")
+@jobs.action("repeat", summary="Repeat a publication", refusals=(403, 503))
 def repeat_publication(publication: Publication) -> None:
     """Sends what is missing; one that does not stand still stays as it is."""
     services.repeat(publication=publication)

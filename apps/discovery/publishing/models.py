@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.urls import reverse
 from django.utils.http import urlencode
 
 from apps.jobs.models import Job, JobQuerySet
@@ -50,6 +51,10 @@ class Publication(Job):
 
     def __str__(self) -> str:
         return f"{self.subject} to {self.repo_id}"
+
+    def get_absolute_url(self) -> str:
+        """Its place on the Publish page."""
+        return f"{reverse('publishing:home')}#publication-{self.pk}"
 
     @property
     def is_gone(self) -> bool:

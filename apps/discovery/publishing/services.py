@@ -32,7 +32,7 @@ def order(
     private: bool = True,
     existing: bool = False,
 ) -> Publication:
-    """A queued publication. Raises NotPublishable and InvalidRepoId.
+    """A queued publication. Raises NotPublishable and DiscoveryError: nothing is queued in vain.
 
     ``existing``: whether it may be added to a repository that is there.
     """
@@ -40,6 +40,7 @@ def order(
     if "/" not in repo_id:
         raise NotPublishable("Name the repository with its owner, as OWNER/NAME.")
     require_publishable(model, adapter)
+    hub.require_writable(configured_access())
     files = files_of(model, adapter)
     return Publication.objects.create(
         model=model,
@@ -64,7 +65,8 @@ def cancel(*, publication: Publication) -> None:
 
 
 def repeat(*, publication: Publication) -> None:
-    """Send what is missing."""
+    """Send what is missing. Raises DiscoveryError where nothing can be sent now."""
+    hub.require_writable(configured_access())
     with transaction.atomic():
         if control.requeue(publication):
             start(publication=publication)

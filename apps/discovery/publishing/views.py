@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from apps.discovery.configured import configured_access
+from apps.discovery.errors import DiscoveryError
 from apps.discovery.publishing import services
 from apps.discovery.publishing.errors import PublicationActive, PublishingError
 from apps.discovery.publishing.forms import PublishForm
@@ -40,7 +41,7 @@ def home(request: HtmxHttpRequest) -> HttpResponse:
                 private=values["private"],
                 existing=values["existing"],
             )
-        except PublishingError as error:
+        except (PublishingError, DiscoveryError) as error:
             form.add_error(None, str(error))
         else:
             services.start(publication=publication)
@@ -60,7 +61,10 @@ def cancel(request: HtmxHttpRequest, key: int) -> HttpResponse:
 @require_POST
 def repeat(request: HttpRequest, key: int) -> HttpResponse:
     """Sends what is missing."""
-    services.repeat(publication=_publication(key))
+    try:
+        services.repeat(publication=_publication(key))
+    except DiscoveryError as error:
+        messages.error(request, str(error))
     return redirect("publishing:home")
 
 

@@ -16,7 +16,7 @@ CONFIG: dict[str, Any] = {
     "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64,
     "vocab_size": 128256, "max_position_embeddings": 131072, "torch_dtype": "bfloat16",
 }  # fmt: skip
-WEIGHTS = Weights.of_counts({"BF16": 1_235_814_400}, CONFIG)
+WEIGHTS = Weights(1_235_814_400, 2_471_628_800)
 
 
 def machine(gib: float) -> Machine:

@@ -106,6 +106,14 @@ class TestDetail:
         assert "curl http://testserver/v1/chat/completions" in page
         assert "&quot;model&quot;: &quot;tiny&quot;" in page or '"model": "tiny"' in page
 
+    def test_leads_to_training_the_model_and_on_from_its_adapters(self, client: Client) -> None:
+        model = make_model("tiny")
+        Adapter.objects.create(base=model, slug="tone", name="Tone", path="/a", digest="d")
+        page = client.get(reverse("models:detail", args=["tiny"])).content.decode()
+        new = reverse("training:new")
+        assert f'href="{new}?model=tiny"' in page
+        assert f'href="{new}?model=tiny&amp;start=tiny%3Atone"' in page
+
     def test_answers_htmx_with_the_pane_alone(self, client: Client) -> None:
         make_model("tiny")
         response = client.get(

@@ -202,8 +202,10 @@ def test_a_starter_whose_folder_was_lost_is_imported_again(
     models_dir: Path, tiny_starter: Path, tmp_path: Path
 ) -> None:
     first = starter.register_starter()
+    assert not starter.starter_is_due()
     (models_dir / STARTER).rename(tmp_path / "lost")
 
+    assert starter.starter_is_due()
     again = starter.register_starter()
 
     assert first == again
@@ -238,6 +240,7 @@ def test_a_deleted_starter_stays_away_until_it_is_asked_for(
     assert model is not None
     deleting.delete_model(model=model)
 
+    assert not starter.starter_is_due()
     assert starter.register_starter() is None
     assert starter.register_starter(again=True) is not None
     assert not starter.starter_declined()

@@ -67,6 +67,14 @@ class TestForm:
         assert "Saved how Large is served." in response.headers["HX-Trigger"]
         assert heard == [large]
 
+    def test_shows_the_new_alias_among_the_names_at_once(
+        self, client: Client, large: LocalModel
+    ) -> None:
+        page = save(client, large, alias="house").content.decode()
+        assert '<span id="api-alias" hx-swap-oob="true">, house</span>' in page
+        refused = save(client, large, alias="no name").content.decode()
+        assert "api-alias" not in refused
+
     def test_empties_what_is_left_empty(self, client: Client, small: LocalModel) -> None:
         large = make_model("large", parameters=7_000_000, pinned=True, ttl_minutes=5, draft=small)
         save(client, large, ttl_minutes="", draft="")

@@ -81,6 +81,9 @@ class HubClient:
         """``patience``: seconds of silence that the route may need."""
         return self._call("POST", path, body=body, query=query, patience=patience)
 
+    def patch(self, path: str, body: Any) -> Any:
+        return self._call("PATCH", path, body=body)
+
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
 

@@ -12,6 +12,7 @@ COMMANDS = {
 } | dict.fromkeys(
     (
         "/api/benchmarks",
+        "/api/dataset-jobs",
         "/api/downloads",
         "/api/evaluations",
         "/api/models/jobs",

@@ -72,13 +72,26 @@ def test_what_can_not_be_evaluated_is_told(
     assert told in result.stderr
 
 
-def test_a_publication_is_ordered_private(pirate: Adapter, queued: list[int]) -> None:
+def test_a_publication_is_ordered_private(
+    pirate: Adapter, queued: list[int], settings: Any
+) -> None:
+    settings.HUB = settings.HUB.model_copy(update={"hf_token": SecretStr("hf_writer")})
     result = run("publish", "tiny:pirate", "kim/pirate", "--detach")
     assert result.exit_code == 0, result.output
     made = Publication.objects.get()
     assert (queued, made.private, made.repo_id) == ([made.pk], True, "kim/pirate")
     refused = run("publish", "tiny", "kim/tiny", "--detach")
     assert "came from elsewhere" in refused.stderr
+
+
+def test_a_publication_without_a_token_is_refused(
+    pirate: Adapter, queued: list[int], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.HUB = settings.HUB.model_copy(update={"hf_token": None})
+    monkeypatch.setattr("apps.discovery.hub.access.get_token", lambda: None)
+    refused = run("publish", "tiny:pirate", "kim/pirate", "--detach")
+    assert (refused.exit_code, refused.stdout, queued) == (5, "", [])
+    assert "There is no access token" in refused.stderr
 
 
 def test_mlflows_pages_are_started_or_it_is_said_how_to_get_them(

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from mlxhub_site.cli import app
 from mlxhub_site.commands.outcome import OUTDATED
 from mlxhub_site.settings import HUB
 from mlxhub_site.supervisor import up as supervisor_up
@@ -76,3 +79,25 @@ def test_a_full_disk_refuses_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path
 
     with pytest.raises(StartRefused, match="No space left on device"):
         supervisor_up.up(HUB.model_copy(update={"home": tmp_path}), lambda line: None)
+
+
+def test_output_that_finds_no_room_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(name: str) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mlxhub_site.cli.installed_version", full)
+    result = CliRunner().invoke(app, ["version"])
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "Its output can't be written: No space left on device." in result.stderr
+
+
+def test_ctrl_c_at_a_question_has_its_own_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(question: str) -> bool:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise typer.Abort from None  # as typer's own questions do
+
+    monkeypatch.setattr("typer.confirm", interrupted)
+    result = CliRunner().invoke(app, ["cache", "clear"])
+    assert (result.exit_code, result.output) == (130, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -61,23 +62,36 @@ def test_a_find_is_imported_by_its_name(machine: Path) -> None:
     assert set(LocalModel.objects.values_list("slug", flat=True)) == {"hub-model", "my-tiny"}
 
 
+def test_what_was_imported_or_found_is_told_to_programs(machine: Path) -> None:
+    snapshot = hf_repository(machine / "hf", "a/hub-model")
+    ollama_model(machine / "ollama")
+
+    listed = json.loads(run("--found", "--json").stdout)
+    in_place = json.loads(run(str(snapshot), "--json").stdout)
+    copied = json.loads(run("tiny:1b", "--name", "My tiny", "--json").stdout)
+
+    assert [each["name"] for each in listed] == ["a/hub-model", "tiny:1b"]
+    assert (in_place["slug"], in_place["path"]) == ("hub-model", str(snapshot))
+    assert (copied["slug"], copied["name"], copied["source"]) == ("my-tiny", "My tiny", "ollama")
+
+
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "code", "complaint"),
     [
-        ([], "Give a path, or a name"),
-        (["absent"], "There is nothing at"),
-        (["twin"], "Several are called 'twin': a/twin, b/twin. Give the whole name."),
+        ([], 2, "Give a path, or a name"),
+        (["absent"], 1, "There is nothing at"),
+        (["twin"], 2, "Several are called 'twin': a/twin, b/twin. Give the whole name."),
     ],
 )
 def test_what_can_not_be_told_apart_or_found_is_one_line_on_standard_error(
-    machine: Path, arguments: list[str], complaint: str
+    machine: Path, arguments: list[str], code: int, complaint: str
 ) -> None:
     hf_repository(machine / "hf", "a/twin")
     lm_studio_folder(machine / "lm", "b/twin")
 
     result = run(*arguments)
 
-    assert result.exit_code == 1
+    assert result.exit_code == code
     assert result.stderr.startswith("Error: ")
     assert complaint in result.stderr
     assert result.stderr.count("\n") == 1

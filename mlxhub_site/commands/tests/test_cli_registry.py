@@ -65,11 +65,20 @@ def test_a_deletion_is_told_and_asked_for(tiny: LocalModel) -> None:
     refused = run("rm", "tiny", typed="n\n")
     assert refused.exit_code == 1
     assert f"Its files stay in {tiny.path}" in refused.stdout
+    nobody = run("rm", "tiny")
+    assert (nobody.exit_code, "No answer came" in nobody.stderr) == (1, True)
     assert LocalModel.objects.exists()
 
     assert run("rm", "tiny", "--yes").exit_code == 0
     assert not LocalModel.objects.exists()
     assert Path(tiny.path).is_dir()
+
+
+def test_several_are_deleted_and_one_that_is_not_there_holds_up_no_other(tiny: LocalModel) -> None:
+    result = run("rm", "gone", "tiny", "--yes")
+    assert (result.exit_code, "'gone' is not on this hub" in result.stderr) == (3, True)
+    assert "tiny is deleted." in result.stdout
+    assert not LocalModel.objects.exists()
 
 
 def test_the_disk_is_told(tiny: LocalModel, models_dir: Path) -> None:

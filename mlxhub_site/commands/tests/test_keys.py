@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from apps.inference.keys.models import ApiKey
-from apps.inference.keys.services import recognise
+from apps.inference.keys.services import create_key, recognise
 from apps.models.models import LocalModel
 from mlxhub_site.cli import app
 
@@ -34,6 +34,35 @@ def test_a_key_is_printed_once_alone_on_standard_output(tiny: LocalModel) -> Non
     assert "can't be shown again" in result.stderr
 
 
+def test_groups_of_endpoints_have_limits_of_their_own() -> None:
+    result = run(
+        *("create", "ada", "--requests-per-minute-of", "embeddings=600"),
+        *("--requests-per-minute-of", "management=5", "--tokens-per-minute-of", "embeddings=90"),
+    )
+    assert result.exit_code == 0, result.output
+    assert recognise(result.stdout.strip()).limits_in_words == [
+        "embeddings: 600 requests/min",
+        "embeddings: 90 tokens/min",
+        "management: 5 requests/min",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--requests-per-minute-of", "chat=5"), "is not ENDPOINTS=N"),
+        (("--requests-per-minute-of", "rerank"), "is not ENDPOINTS=N"),
+        (("--requests-per-minute-of", "rerank=0"), "a whole number from 1 on"),
+        (("--tokens-per-minute-of", "management=5"), "Limits of management"),
+    ],
+)
+def test_a_limit_of_no_endpoints_is_refused(option: tuple[str, ...], said: str) -> None:
+    result = run("create", "ada", *option)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+    assert not ApiKey.objects.exists()
+
+
 def test_a_key_is_json_for_programs_with_its_secret_in_it() -> None:
     made = json.loads(run("create", "ada", "--concurrency", "2", "--json").stdout)
     assert recognise(made.pop("key")).name == "ada"
@@ -48,6 +77,14 @@ def test_the_list_shows_each_key_but_not_its_secret() -> None:
     assert "active" in listed
     assert "all models; no limit; never used" in listed
     assert text not in listed
+
+
+def test_a_name_steers_no_terminal() -> None:
+    """A member names keys; whoever lists them sits at the hub's own machine."""
+    create_key(name="ada\x1b]0;owned\x07\x1b[2J", note="x")
+    listed = run("list").stdout
+    assert "ada]0;owned[2J" in listed
+    assert listed.rstrip("\n").isprintable()
 
 
 def test_an_empty_list_says_how_to_make_a_key() -> None:

@@ -46,6 +46,12 @@ def test_a_job_is_left_to_the_worker(base: LocalModel, data: Path, queued: list[
     assert run("stop", str(queued[0])).stdout == "Numbers: paused.\n"
 
 
+def test_a_jobs_name_steers_no_terminal(base: LocalModel, data: Path, queued: list[int]) -> None:
+    train(data, "--detach")
+    TrainingJob.objects.update(name="Numbers\x1b[2J")
+    assert run("stop", str(queued[0])).stdout == "Numbers[2J: paused.\n"
+
+
 def test_a_job_has_its_place_in_the_line(base: LocalModel, data: Path, queued: list[int]) -> None:
     train(data, "--detach", "--priority", "low")
     first = TrainingJob.objects.get()

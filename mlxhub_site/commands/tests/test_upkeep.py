@@ -135,12 +135,27 @@ def test_a_service_is_shown_before_it_is_written(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MLXHUB_PORT", "9001")
+    monkeypatch.setenv("HF_TOKEN", "hf_writer")
     shown = run("service", "install", "--dry-run")
     assert shown.exit_code == 0, shown.output
+    assert "may hold a secret: HF_TOKEN." in shown.stderr
+    assert "hf_writer" not in shown.output
     assert "MLXHUB_PORT" in shown.stdout
     assert not list(tmp_path.rglob("*hub*"))
     none = run("service", "status")
     assert (none.exit_code, "service install` writes it" in none.stderr) == (3, True)
+
+
+def test_a_service_is_not_installed_beside_a_hub_that_was_started_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(
+        "mlxhub_site.supervisor.instance.running_hub_url", lambda run_dir: "http://127.0.0.1:1"
+    )
+    refused = run("service", "install")
+    assert (refused.exit_code, "Stop that one first" in refused.stderr) == (5, True)
+    assert not list(tmp_path.rglob("*hub*"))
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

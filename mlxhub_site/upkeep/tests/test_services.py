@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mlxhub_site.upkeep.services import launchd, public, systemd, tell, write
+from mlxhub_site.upkeep.services import held_back, launchd, public, systemd, tell, write
 
 COMMAND = ["/opt/my hub/bin/mlx-hub", "up"]
 ENVIRONMENT = {"MLXHUB_HOME": '/data/50% of "it"', "MLXHUB_PORT": "9000"}
@@ -53,11 +53,21 @@ def test_no_secret_is_written_down() -> None:
         "MLXHUB_PORT": "1", "PATH": "/bin",
     }  # fmt: skip
     assert public(environment) == {"MLXHUB_PORT": "1"}
+    # The key is for commands that call another hub: no service misses it.
+    assert held_back(environment) == ["MLXHUB_DATABASE_URL", "MLXHUB_HF_TOKEN"]
 
 
 def test_where_the_key_of_https_lies_is_no_secret() -> None:
     environment = {"MLXHUB_TLS_CERT": "/etc/hub/chain.pem", "MLXHUB_TLS_KEY": "/etc/hub/key.pem"}
     assert public(environment) == environment
+
+
+def test_a_service_has_what_the_shell_had_by_other_names_and_whole_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment = {"HF_HUB_CACHE": "hf", "MLXHUB_HOME": "~/hub", "HF_HUB_OFFLINE": "1"}
+    assert public(environment) == environment | {"HF_HUB_CACHE": f"{tmp_path}/hf"}
 
 
 def test_a_unit_is_for_its_owner_alone(tmp_path: Path) -> None:

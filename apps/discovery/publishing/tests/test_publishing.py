@@ -58,6 +58,16 @@ def known(settings: Any) -> None:
     connect(settings, "http://127.0.0.1:9")
 
 
+def forget_token(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.discovery.hub.access.get_token", lambda: None)
+    connect(settings, "http://127.0.0.1:9", token=None)
+
+
+@pytest.fixture
+def no_token(settings: Any, monkeypatch: pytest.MonkeyPatch, known: None) -> None:
+    forget_token(settings, monkeypatch)
+
+
 @pytest.fixture(autouse=True)
 def queued(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of those that were given to the worker, which does not run here."""
@@ -215,10 +225,8 @@ def test_the_page_orders_a_publication(client: Client, pirate: Adapter, queued: 
 
 
 def test_without_a_token_the_page_says_so_before_anything_is_sent(
-    client: Client, pirate: Adapter, settings: Any, monkeypatch: pytest.MonkeyPatch
+    client: Client, pirate: Adapter, no_token: None
 ) -> None:
-    monkeypatch.setattr("apps.discovery.hub.access.get_token", lambda: None)
-    connect(settings, "http://127.0.0.1:9", token=None)
     page = client.get("/publish/?what=base:pirate").content.decode()
     assert "There is no access token" in page
     assert "http://127.0.0.1:9/settings/tokens" in page
@@ -229,9 +237,35 @@ def test_without_a_token_the_page_says_so_before_anything_is_sent(
     form = refused.context["form"]
     assert (form["repo_id"].value(), form["private"].value()) == ("kim/pirate", False)
     assert not Publication.objects.exists()
+
+
+def test_without_a_token_the_api_queues_nothing_either(
+    client: Client, pirate: Adapter, queued: list[int], no_token: None
+) -> None:
+    asked = {"model": "base:pirate", "repo_id": "kim/pirate"}
+    refused = client.post("/api/publications", asked, content_type="application/json")
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (403, "token_needed")
+    assert error["message"] == services.hindrance(), "the words of the form"
+    assert (queued, Publication.objects.exists()) == ([], False)
+
+
+def test_a_token_that_is_gone_meanwhile_is_told(
+    client: Client,
+    pirate: Adapter,
+    queued: list[int],
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     publication = order(pirate)
+    forget_token(settings, monkeypatch)
     assert sent(publication) == JobState.FAILED
     assert "There is no access token" in publication.error
+    again = client.post(f"/api/publications/{publication.pk}/repeat")
+    assert (again.status_code, again.json()["error"]["code"]) == (403, "token_needed")
+    page = client.post(f"/publish/{publication.pk}/repeat/", follow=True).content.decode()
+    assert page.count("There is no access token") == 3, "form, row and message"
+    assert queued == []
 
 
 def test_one_that_failed_is_tried_again_or_changed(
