@@ -23,6 +23,7 @@ _SHORT_PROMPT = 1500
 
 
 def time_to_first_token(hub: ChatServer, other: ChatServer, rounds: int) -> Iterable[Figure]:
+    """Of new prompts and of repeated ones, side by side."""
     ours: dict[str, list[float]] = defaultdict(list)
     theirs: dict[str, list[float]] = defaultdict(list)
     for salt in range(rounds):
@@ -64,6 +65,7 @@ def _conversation(server: ChatServer, system: str) -> Iterable[tuple[str, Answer
 
 
 def throughput(hub: ChatServer, other: ChatServer, rounds: int) -> Iterable[Figure]:
+    """Tokens per second of one client and of several, side by side."""
     for clients, limit in ((1, 1.1), (_CLIENTS, 1.2)):
         ours: list[float] = []
         theirs: list[float] = []

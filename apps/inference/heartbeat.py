@@ -55,7 +55,7 @@ def keep_beating(stop: threading.Event) -> None:
     while True:
         try:
             beat()
-        except Exception:
+        except Exception:  # whatever the queue's store raises, the next beat is tried
             logger.exception("The worker's heartbeat could not be written.")
         if stop.wait(INTERVAL):
             return

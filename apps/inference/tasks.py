@@ -77,7 +77,7 @@ def keep_warming_after_loads(stop: threading.Event) -> None:
             warm_after_loads()
         except EngineUnavailable:
             logger.debug("The loaded models were not looked at: the engine is not up.")
-        except Exception:
+        except Exception:  # the watch over loads must go on whatever one look met
             logger.exception("The prompts of a loaded model could not be warmed.")
         finally:
             connection.close()

@@ -152,7 +152,7 @@ def _saved(
         selected = LocalModel.objects.prefetch_related("adapters").get(pk=form.instance.pk)
         page = _page(request, selected) | {f"{part}_form": form}
         return render(request, "models/list.html", page, status=422)
-    context = {"selected": form.instance, f"{part}_form": form}
+    context = {"selected": form.instance, f"{part}_form": form, "saved": saved}
     response = render(request, f"models/list.html#{part}", context)
     if saved:
         trigger_client_event(response, "hub:toast", {"level": "success", "text": done})

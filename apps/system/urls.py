@@ -7,6 +7,7 @@ from apps.system.alerts import views as alerts
 from apps.system.health import views as health
 from apps.system.history import views as history
 from apps.system.logs import views as logs
+from apps.system.palette import views as palette
 
 app_name = "system"
 
@@ -17,6 +18,7 @@ urlpatterns = [
     path("cache/", views.cache, name="cache"),
     path("cache/evict/", views.cache_evict, name="cache_evict"),
     path("cache/pin/", views.cache_pin, name="cache_pin"),
+    path("palette/", palette.found, name="palette"),
     path("health/", health.home, name="health"),
     path("history/", history.data, name="history"),
     path("logs/", logs.home, name="logs"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Max, Min
 from django.template.defaultfilters import filesizeformat
 
+from apps.training.dotted import by_dotted_names
 from apps.training.models import Metric, TrainingJob
 from apps.training.shown import duration
 from apps.training.sources import name_of
@@ -42,7 +43,7 @@ class Row:
 
 def differing_settings(jobs: Sequence[TrainingJob]) -> list[Row]:
     """The settings that are not the same in all runs, in the order of their names."""
-    settings = [dict(_flat(job.settings)) | _origin(job) for job in jobs]
+    settings = [dict(by_dotted_names(job.settings)) | _origin(job) for job in jobs]
     names = dict.fromkeys(name for each in settings for name in each)
     rows = (Row(name, [_shown(each.get(name)) for each in settings]) for name in names)
     return [row for row in rows if len(set(row.values)) > 1]
@@ -115,14 +116,6 @@ def _origin(job: TrainingJob) -> dict[str, Any]:
         "data": data,
         "resume_adapter_file": started if goes_on else None,
     }
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _shown(value: Any) -> str:

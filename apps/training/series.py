@@ -28,11 +28,6 @@ class Curve:
     low: list[float]
     high: list[float]
 
-    @property
-    def is_thinned(self) -> bool:
-        """Whether some point stands for several steps."""
-        return self.low != self.high
-
 
 def curve(job: TrainingJob, name: str, *, points: int = POINTS) -> Curve:
     """One curve in at most ``points`` points and one."""

@@ -115,11 +115,12 @@ def timings_of(done: Done) -> ChoiceTimings:
 def logprobs_of(tokens: Iterable[protocol.TokenLogprob]) -> list[TokenLogprob]:
     """Log probabilities in OpenAI's shape."""
     return [
-        TokenLogprob(**_top(token), top_logprobs=[TopLogprob(**_top(top)) for top in token.top])
+        TokenLogprob(**top_of(token), top_logprobs=[TopLogprob(**top_of(top)) for top in token.top])
         for token in tokens
     ]
 
 
-def _top(token: protocol.TopToken) -> dict[str, Any]:
+def top_of(token: protocol.TopToken) -> dict[str, Any]:
+    """A token and how likely it was, in the shape that OpenAI's APIs share."""
     logprob = max(token.logprob, LEAST_LOGPROB)
     return {"token": token.text, "bytes": list(token.bytes), "logprob": logprob}

@@ -146,6 +146,7 @@ def _joined(pieces: Sequence[Piece], call: CompletionCall, index: int) -> Piece:
 
 
 def choice_of(index: int, choice: ChoiceInMaking, piece: Piece) -> CompletionChoice:
+    """The piece as OpenAI tells it, with the end where it has come."""
     return CompletionChoice(
         text=piece.text,
         index=index,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import codecs
 
+from apps.inference.api.chat_answer import LEAST_LOGPROB
 from apps.inference.api.schemas.completion import CompletionLogprobs
 from apps.inference.engine.protocol import PromptToken, TokenLogprob, TopToken
-
-LEAST_LOGPROB = -9999.0
-"""OpenAI's figure for a token that can't come; JSON has no infinity."""
 
 
 class LogprobLists:

@@ -66,7 +66,7 @@ async def told(
                     yield line
         for line in await teller.over():
             yield line
-    except Exception as error:
+    except Exception as error:  # the status is sent: whatever it is, the stream has to tell it
         if not begun:
             raise
         if not isinstance(error, EngineError):

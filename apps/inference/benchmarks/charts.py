@@ -5,12 +5,12 @@ The numbers stand beside the bars, so each chart is its own table alternative.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from apps.inference.benchmarks.measuring.figures import Figures, Samples, Throughput, Turn
 from apps.inference.benchmarks.measuring.targets import warm_target
+from apps.inference.benchmarks.scales import Linear, Log, Tick
 from apps.inference.models import BenchmarkRun
 
 MAX_COMPARED = 5
@@ -64,13 +64,6 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Tick:
-    at: float
-    text: str
-    anchor: str
-
-
-@dataclass(frozen=True)
 class Chart:
     key: str
     title: str
@@ -112,60 +105,6 @@ def _spread(samples: Samples, form: Callable[[float], str]) -> str:
     return f"{form(low)} to {form(high)}"
 
 
-# --- scales -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Log:
-    """A logarithmic scale over whole decades; ``low`` and ``high`` are exponents of ten."""
-
-    low: int
-    high: int
-
-    @classmethod
-    def over(cls, values: Sequence[float]) -> _Log:
-        low = math.floor(math.log10(min(values) * 0.7))
-        return cls(low, max(low + 1, math.ceil(math.log10(max(values) * 1.05))))
-
-    def at(self, value: float) -> float:
-        return round((math.log10(value) - self.low) / (self.high - self.low) * 100, 2)
-
-    def ticks(self) -> Iterator[Tick]:
-        for exponent in range(self.low, self.high + 1):
-            at = self.at(10.0**exponent)
-            value = 10.0**exponent
-            text = f"{value:g} s" if value >= 1 else f"{value * 1000:g} ms"
-            yield Tick(at, text, _anchor(at))
-
-
-@dataclass(frozen=True)
-class _Linear:
-    """A scale from 0 to a round number."""
-
-    step: float
-    steps: int
-
-    @classmethod
-    def over(cls, values: Sequence[float]) -> _Linear:
-        most = max(*values, 1e-6) * 1.02
-        magnitude = 10.0 ** math.floor(math.log10(most / 4))
-        step = next(magnitude * each for each in (1, 2, 2.5, 5, 10) if magnitude * each * 5 >= most)
-        return cls(step, math.ceil(most / step))
-
-    def at(self, value: float) -> float:
-        return round(value / (self.step * self.steps) * 100, 2)
-
-    def ticks(self, unit: str, factor: float = 1.0) -> Iterator[Tick]:
-        for number in range(self.steps + 1):
-            at = self.at(number * self.step)
-            text = f"{number * self.step * factor:g}"
-            yield Tick(at, f"{text} {unit}".strip() if number == self.steps else text, _anchor(at))
-
-
-def _anchor(at: float) -> str:
-    return "start" if at <= 0 else "end" if at >= 100 else "middle"
-
-
 # --- the charts --------------------------------------------------------------------
 
 
@@ -201,7 +140,7 @@ def charts(shown: Sequence[Measured]) -> list[Chart]:
 def _first_token(shown: Sequence[Measured]) -> Chart:
     values = [each.seconds.median for one in shown for each in one.figures.first_token]
     targets = {one.target for one in shown if one.target is not None}
-    scale = _Log.over([*values, *targets])
+    scale = Log.over([*values, *targets])
     groups = []
     for turn, label in TURN_LABELS.items():
         target = min(targets) if targets and turn in _WARM_TURNS else None
@@ -225,7 +164,7 @@ def _first_token(shown: Sequence[Measured]) -> Chart:
     )
 
 
-def _turn_bar(one: Measured, turn: Turn, scale: _Log) -> Bar | None:
+def _turn_bar(one: Measured, turn: Turn, scale: Log) -> Bar | None:
     figure = one.figures.turn(turn)
     if figure is None:
         return None
@@ -259,7 +198,7 @@ def _clients_chart(
 ) -> Chart:
     """One bar for each run and number of clients."""
     medians = [pick(level).median for one in shown for level in one.figures.throughput]
-    scale = _Linear.over(medians)
+    scale = Linear.over(medians)
     groups = [
         Group(
             _clients(count),
@@ -281,9 +220,7 @@ def _clients_chart(
 
 def _gaps(shown: Sequence[Measured]) -> Chart:
     """Inter-token latencies: the bar ends at the median, the mark stands at the 95th percentile."""
-    scale = _Linear.over(
-        [level.gap_p95.median for one in shown for level in one.figures.throughput]
-    )
+    scale = Linear.over([level.gap_p95.median for one in shown for level in one.figures.throughput])
     groups = [
         Group(
             _clients(count),

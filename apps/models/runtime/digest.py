@@ -32,11 +32,6 @@ class FileDigest:
     """64 hex digits."""
 
 
-def digest_model(path: Path, progress: Callable[[float], None] | None = None) -> str:
-    """``digest_of`` the files in the model folder ``path``. Raises ModelFormatError."""
-    return digest_of(digest_files(path, progress))
-
-
 def digest_of(files: Mapping[str, FileDigest]) -> str:
     """ "sha256:" and 64 hex digits over the names and contents of a model folder's files."""
     whole = hashlib.sha256()

@@ -34,7 +34,7 @@ def test_a_short_curve_is_told_point_by_point(job: TrainingJob) -> None:
     write(job, {10: 3.0, 20: 2.0, 30: 2.5})
     found = curve(job, LOSS)
     assert (found.step, found.mean) == ([10, 20, 30], [3.0, 2.0, 2.5])
-    assert not found.is_thinned
+    assert found.low == found.mean == found.high
 
 
 def test_a_curve_without_points_is_empty(job: TrainingJob) -> None:
@@ -50,7 +50,7 @@ def test_spikes_of_a_long_curve_stay(job: TrainingJob, points: int) -> None:
     assert max(found.high) == 9.0
     assert min(found.low) == -5.0
     assert found.step == sorted(found.step)
-    assert found.is_thinned
+    assert found.low != found.high
 
 
 def test_steps_that_are_told_again_count_once(job: TrainingJob) -> None:

@@ -289,7 +289,7 @@ class TestActions:
         job.refresh_from_db()
         assert job.state == "cancelled"
 
-    def test_delete(self, client: Client, tiny: LocalModel) -> None:
+    def test_a_job_is_deleted_once_it_is_over(self, client: Client, tiny: LocalModel) -> None:
         job = make_job(tiny, state="running")
         client.post(at("delete", job))
         assert TrainingJob.objects.exists()
@@ -298,7 +298,9 @@ class TestActions:
         assert client.post(at("delete", job))["Location"] == HOME
         assert not job.run.exists()
 
-    def test_retry(self, client: Client, base: LocalModel, data: Path, queued: list[int]) -> None:
+    def test_a_failed_job_is_retried_with_safer_settings(
+        self, client: Client, base: LocalModel, data: Path, queued: list[int]
+    ) -> None:
         job = make_job(base, state="failed", fault="out_of_memory", data=str(data))
         client.post(at("retry", job))
         again = TrainingJob.objects.first()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from apps.jobs.models import JobState
+from apps.training.dotted import by_dotted_names
 from apps.training.models import Metric, TrainingJob
 from apps.training.sources import name_of
 
@@ -37,7 +38,7 @@ def params_of(job: TrainingJob) -> dict[str, str]:
     """Its settings, those of a group by dotted names."""
     return {
         "base": job.base.slug if job.base else job.base_name,
-        **{name: _short(value) for name, value in _flat(job.settings)},
+        **{name: _short(value) for name, value in by_dotted_names(job.settings)},
     }
 
 
@@ -111,14 +112,6 @@ class _Clock:
     def at(self, step: int) -> int:
         place = bisect_right(self._steps, step)
         return self._start + (round(1000 * self._seconds[place - 1]) if place else 0)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _short(value: Any) -> str:

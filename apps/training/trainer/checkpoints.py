@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import mlx.core as mx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from apps.training.trainer.errors import CheckpointDamaged, disk_full
+from apps.training.trainer.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -27,38 +28,6 @@ _OPTIMIZER = "optimizer.safetensors"
 _PROGRESS = "progress.json"
 
 Arrays = dict[str, mx.array]
-
-
-class Window(BaseModel):
-    """Sums over the steps since the last report."""
-
-    model_config = ConfigDict(frozen=True)
-
-    steps: int = 0
-    loss: float = 0.0
-    tokens: int = 0
-    seconds: float = 0.0
-    figures: tuple[float, ...] = ()
-    """In the order of the objective's names."""
-
-
-class Progress(BaseModel):
-    """How far a run is."""
-
-    model_config = ConfigDict(frozen=True)
-
-    step: int = 0
-    tokens: int = 0
-    """Trained so far."""
-    seconds: float = 0.0
-    """Spent on steps so far."""
-    window: Window = Window()
-    gradient_norm: float = 0.0
-    evaluated_at: int = -1
-    """Step of the newest evaluation."""
-    best_loss: float | None = None
-    not_better: int = 0
-    """Evaluations since the best one."""
 
 
 class Checkpoints:
@@ -154,6 +123,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

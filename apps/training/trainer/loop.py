@@ -9,21 +9,21 @@ from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-import mlx.optimizers as optim
-from mlx.utils import tree_flatten, tree_unflatten
 
 from apps.training.trainer.batches import Batch, Course, Splits, as_batch, spread
-from apps.training.trainer.checkpoints import Checkpoints, Progress, Window
+from apps.training.trainer.checkpoints import Checkpoints
 from apps.training.trainer.config import TrainingConfig
 from apps.training.trainer.control import Control, Wish
 from apps.training.trainer.errors import LossNotFinite
 from apps.training.trainer.evaluation import evaluate
 from apps.training.trainer.events import Ended, Evaluated, EventLog, Reason, Sampled, Saved, Trained
 from apps.training.trainer.objectives import objective_of
+from apps.training.trainer.progress import Progress
 from apps.training.trainer.ranks import World
 from apps.training.trainer.results import Results
 from apps.training.trainer.samples import answers
-from apps.training.trainer.setup import make_optimizer, trainable
+from apps.training.trainer.setup import make_optimizer
+from apps.training.trainer.state import TrainingState
 from apps.training.trainer.steps import Gradients, Step, compiled_step
 from apps.training.trainer.testing import FinalTest
 
@@ -56,7 +56,6 @@ class Trainer:
         Raises BadConfig, CheckpointDamaged.
         """
         self._config = config
-        self._model = model
         self._tokenizer = tokenizer
         self._log = log
         self._control = control
@@ -73,18 +72,21 @@ class Trainer:
         )
         self._checkpoints = Checkpoints(run, config.keep_checkpoints)
         self._results = Results(run, config)
-        self._optimizer: optim.Optimizer = make_optimizer(config)
-        self._optimizer.init(model.trainable_parameters())
+        self._state = TrainingState(model, make_optimizer(config))
+        self._state.restore(self._checkpoints, world)
         self._gradients: Gradients | None = None
-        self.progress = Progress()
-        self._restore()
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is."""
+        return self._state.progress
 
     def run(self) -> Ended:
         """Train to the end, or to where somebody stops it. Raises TrainingFault."""
+        state, course = self._state, self._course.from_step(self.progress.step)
         step = compiled_step(
-            self._model, self._optimizer, self._config, self._objective, self._world
+            state.model, state.optimizer, self._config, self._objective, self._world
         )
-        course = self._course.from_step(self.progress.step)
         limit, world = self._config.max_seq_length, self._world
         while True:
             reason = self._wish()
@@ -151,30 +153,20 @@ class Trainer:
 
     def _train(self, step: Step, batch: Batch) -> None:
         started = time.perf_counter()
-        done = self.progress
+        state, done = self._state, self.progress
         # Random numbers follow from the step, so that a resumed run draws the same ones.
         place = self._config.seed * _STEP_SEEDS + done.step
         mx.random.seed(place * self._world.size + self._world.rank)
         updates = (done.step + 1) % self._config.accumulation == 0
         found = step(batch.inputs, self._gradients, updates)
         self._gradients = found.gradients
-        mx.eval(self._model.state, self._optimizer.state, found)
-        seconds = time.perf_counter() - started
-        window = done.window
-        self.progress = done.model_copy(
-            update={
-                "step": done.step + 1,
-                "tokens": done.tokens + int(found.tokens),
-                "seconds": done.seconds + seconds,
-                "gradient_norm": float(found.norm) if updates else done.gradient_norm,
-                "window": Window(
-                    steps=window.steps + 1,
-                    loss=window.loss + _finite(float(found.loss), done.step + 1),
-                    tokens=window.tokens + int(found.tokens),
-                    seconds=window.seconds + seconds,
-                    figures=_sums(window.figures, found.figures),
-                ),
-            }
+        mx.eval(state.model.state, state.optimizer.state, found)
+        state.progress = done.after_step(
+            seconds=time.perf_counter() - started,
+            loss=_finite(float(found.loss), done.step + 1),
+            tokens=int(found.tokens),
+            figures=tuple(float(figure) for figure in found.figures),
+            gradient_norm=float(found.norm) if updates else None,
         )
 
     def _report(self) -> None:
@@ -183,7 +175,7 @@ class Trainer:
             Trained(
                 step=self.progress.step,
                 loss=window.loss / window.steps,
-                learning_rate=float(self._optimizer.learning_rate),
+                learning_rate=float(self._state.optimizer.learning_rate),
                 gradient_norm=self.progress.gradient_norm,
                 tokens=self.progress.tokens,
                 tokens_per_second=window.tokens / max(window.seconds, 1e-9),
@@ -195,37 +187,31 @@ class Trainer:
                 },
             )
         )
-        self.progress = self.progress.model_copy(update={"window": Window()})
+        self._state.progress = self.progress.after_report()
 
     def _evaluate(self) -> None:
         """What the validation rows and the chosen prompts say, as far as there are any."""
         step = self.progress.step
         if self._validation:
             self._validate(step)
-        self.progress = self.progress.model_copy(update={"evaluated_at": step})
+        self._state.progress = self.progress.after_evaluation()
         for prompt, text in enumerate(self._samples()):
             self._log.tell(Sampled(step=step, prompt=prompt, text=text))
 
     def _validate(self, step: int) -> None:
         started = time.perf_counter()
         found = evaluate(
-            self._model,
+            self._state.model,
             self._objective,
             self._validation,
             self._config.max_seq_length,
             self._world,
         )
-        progress = self.progress
         loss = _finite(found.loss, step)
-        best = progress.best_loss is None or loss < progress.best_loss
+        best = self.progress.is_best(loss)
         if best and self._config.keep_best and self._world.is_first:
-            self._results.keep_best(trainable(self._model))
-        self.progress = progress.model_copy(
-            update={
-                "best_loss": loss if best else progress.best_loss,
-                "not_better": 0 if best else progress.not_better + 1,
-            }
-        )
+            self._results.keep_best(self._state.weights)
+        self._state.progress = self.progress.after_validation(loss)
         self._log.tell(
             Evaluated(
                 step=step,
@@ -241,23 +227,21 @@ class Trainer:
     def _samples(self) -> list[str]:
         if not self._world.is_first:
             return []
-        self._model.eval()
-        texts = list(answers(self._model, self._tokenizer, self._config))
-        self._model.train()
+        model = self._state.model
+        model.eval()
+        texts = list(answers(model, self._tokenizer, self._config))
+        model.train()
         return texts
 
     def _save(self) -> None:
-        if not self._world.is_first:
-            return
-        optimizer = dict(tree_flatten(self._optimizer.state))
-        if self._checkpoints.save(self.progress, trainable(self._model), optimizer):
+        if self._world.is_first and self._state.save(self._checkpoints):
             self._log.tell(Saved(step=self.progress.step))
 
     def _end(self, reason: Reason) -> Ended:
         if reason != "cancelled":
             self._save()
             if self._world.is_first:
-                self._results.write(self._model, self._tokenizer)
+                self._results.write(self._state.model, self._tokenizer)
         if reason in ("finished", "early_stopping"):
             reason = self._measure() or reason
         ended = Ended(step=self.progress.step, reason=reason)
@@ -267,7 +251,7 @@ class Trainer:
     def _measure(self) -> Reason | None:
         """Test the result; why that was broken off, None where it was not."""
         if self._config.keep_best:
-            self._follow_weights()
+            self._state.follow_weights(self._world)
         asked = Wish.GO_ON
 
         def is_wanted() -> bool:
@@ -275,39 +259,11 @@ class Trainer:
             asked = self._asked()
             return asked is Wish.GO_ON
 
-        found = self._test.tested(self._model, self.progress.step, is_wanted)
+        found = self._test.tested(self._state.model, self.progress.step, is_wanted)
         if found is not None:
             _finite(found.loss, found.step)
             self._log.tell(found)
         return _REASONS.get(asked)
-
-    def _restore(self) -> None:
-        newest = self._checkpoints.newest() if self._world.is_first else None
-        if newest is not None:
-            self.progress, weights, optimizer = newest
-            self._model.load_weights(list(weights.items()), strict=False)
-            self._optimizer.state = tree_unflatten(list(optimizer.items()))
-        if self._world.size > 1:
-            self._follow_first()
-        mx.eval(self._model.parameters(), self._optimizer.state)
-
-    def _follow_first(self) -> None:
-        """Have what the first rank has: only that one needs the run's folder."""
-        self.progress = Progress.model_validate_json(
-            self._world.text(self.progress.model_dump_json())
-        )
-        self._follow_weights()
-        state = self._world.arrays(dict(tree_flatten(self._optimizer.state)))
-        self._optimizer.state = tree_unflatten(list(state.items()))
-
-    def _follow_weights(self) -> None:
-        weights = self._world.arrays(trainable(self._model))
-        self._model.load_weights(list(weights.items()), strict=False)
-
-
-def _sums(sofar: tuple[float, ...], found: mx.array) -> tuple[float, ...]:
-    new = tuple(float(each) for each in found)
-    return tuple(map(sum, zip(sofar, new, strict=True))) if sofar else new
 
 
 def _finite(loss: float, step: int) -> float:

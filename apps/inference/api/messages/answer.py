@@ -43,6 +43,7 @@ def message_of(call: MessagesCall, answer: Answer) -> AssistantMessage:
 
 
 def block_of(part: Part, call: MessagesCall) -> ContentBlock:
+    """A part of the answer in Anthropic's shape."""
     match part:
         case Thought():
             return ThinkingText(thinking=part.text if call.shows_thinking else "")
@@ -53,6 +54,7 @@ def block_of(part: Part, call: MessagesCall) -> ContentBlock:
 
 
 def stop_reason(call: MessagesCall, done: Done) -> StopReason:
+    """Why the answer ended, in Anthropic's words."""
     if done.finish_reason == "tool_calls":
         return "tool_use"
     if done.finish_reason == "length":

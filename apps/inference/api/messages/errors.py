@@ -44,6 +44,7 @@ def status_of(problem: Problem) -> int:
 
 
 def body_of(problem: Problem) -> AnthropicError:
+    """The error in Anthropic's shape."""
     kind = _TYPES.get(status_of(problem), "invalid_request_error")
     detail = problem.body.error
     return AnthropicError(

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from apps.inference.api.answer_parts import Answer, Called, Part, Said, Thought
-from apps.inference.api.chat_answer import LEAST_LOGPROB
+from apps.inference.api.chat_answer import top_of
 from apps.inference.api.errors import Problem
 from apps.inference.api.responses.items import InputItem, ItemReference, MessageItem
 from apps.inference.api.responses.request import Mode
@@ -119,8 +119,9 @@ def item_of(call: ResponseCall, place: int, part: Part, status: ItemStatus) -> O
 
 
 def logprobs_of(tokens: list[protocol.TokenLogprob]) -> list[TokenLogprob]:
+    """Log probabilities in the shape of the Responses API."""
     return [
-        TokenLogprob(**_top(token), top_logprobs=[TopLogprob(**_top(top)) for top in token.top])
+        TokenLogprob(**top_of(token), top_logprobs=[TopLogprob(**top_of(top)) for top in token.top])
         for token in tokens
     ]
 
@@ -173,8 +174,3 @@ def _choice(call: ResponseCall) -> str | dict[str, Any]:
     if choice is None:
         return "auto"
     return choice.type if isinstance(choice, Mode) else choice.model_dump()
-
-
-def _top(token: protocol.TopToken) -> dict[str, Any]:
-    logprob = max(token.logprob, LEAST_LOGPROB)
-    return {"token": token.text, "bytes": list(token.bytes), "logprob": logprob}

@@ -56,4 +56,5 @@ class NothingAsked(ResponsesFault):
 
 
 def responses_problem(fault: ResponsesFault) -> Problem:
+    """The fault as HTTP says it."""
     return problem(fault.status, str(fault), param=fault.param, code=fault.code)

@@ -30,10 +30,12 @@ def long_system_prompt(
 
 
 def with_system(system: str, question: str) -> Chat:
+    """A conversation's first question."""
     return [{"role": "system", "content": system}, {"role": "user", "content": question}]
 
 
 def next_turn(chat: Chat, answer: str, question: str) -> Chat:
+    """The conversation with its answer, and the question after that."""
     turn = [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
     return [*chat, *turn]
 

@@ -1,7 +1,9 @@
 """How much memory a model takes, before any of it is read. Imports no MLX.
 
-layers.py    config.json to what each layer keeps and computes
-weights.py   how large the weights are, from headers, counts by type, or bytes alone
+configuration.py  names and parts of config.json
+kinds.py     which layers keep all tokens, a window of them, or a state
+layers.py    config.json to what each layer keeps and computes, in numbers
+weights.py   how large the weights are, from headers, or from bytes alone
 chat.py      weights + KV cache + working memory
 training.py  weights + adapters + gradients + optimiser + activations
 folder.py    what the engine's model pool reserves for a model folder

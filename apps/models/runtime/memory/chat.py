@@ -131,6 +131,7 @@ def element_bytes(shape: Shape, device: Device) -> int:
 
 
 def weights_term(weights: Weights, device: Device) -> Term:
+    """What the weights take in memory."""
     how = (
         f"{weights.parameters:,} parameters in float32, which is how a CPU computes"
         if device.compute_float32

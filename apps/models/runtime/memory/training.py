@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from apps.models.runtime.memory.chat import FUSED_HEAD_DIMS, SCAN_STEP, element_bytes
-from apps.models.runtime.memory.layers import Layer, Shape, integer
+from apps.models.runtime.memory.configuration import integer
+from apps.models.runtime.memory.layers import Layer, Shape
 from apps.models.runtime.memory.terms import Device, Estimate, Term
 from apps.models.runtime.memory.weights import Weights
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from apps.models.runtime.headers import DTYPE_BITS, TensorHeader, weight_groups
-from apps.models.runtime.memory.layers import text_config
+from apps.models.runtime.headers import TensorHeader, weight_groups
+from apps.models.runtime.memory.configuration import text_config
 from apps.models.runtime.memory.terms import Device
 
 _DTYPES = {"float32": 32, "float16": 16, "bfloat16": 16}
@@ -16,9 +16,6 @@ _NOT_READ = ("vision_tower.", "vision_model.", "multi_modal_projector.", "audio_
 
 _SCALES_BITS = 32
 """Of each group's scale and bias together: two half-precision numbers."""
-
-_WIDENED = ("F8_E4M3", "F8_E5M2")
-"""Types that mlx-lm turns into bfloat16 when it reads them."""
 
 
 @dataclass(frozen=True)
@@ -44,27 +41,6 @@ class Weights:
             quantized=any(group.quantized for group in groups),
             largest_nbytes=max((group.nbytes for group in groups), default=0),
         )
-
-    @classmethod
-    def of_counts(cls, counts: Mapping[str, int], config: Mapping[str, Any]) -> Weights:
-        """From elements by type, as the Hugging Face hub tells them ("BF16": 134515008).
-
-        Of MLX's quantised models it counts the packed words ("U32"), scales and biases.
-        """
-        known = {dtype: count for dtype, count in counts.items() if count > 0}
-        nbytes = sum(
-            count * (16 if dtype in _WIDENED else DTYPE_BITS.get(dtype, 16)) // 8
-            for dtype, count in known.items()
-        )
-        packing = _packing(config)
-        words = known.get("U32", 0)
-        if not packing or not words:
-            return cls(parameters=sum(known.values()), nbytes=nbytes)
-        bits, group = packing
-        packed = words * 32 // bits
-        # A scale and a bias for each group are no parameters.
-        plain = sum(count for dtype, count in known.items() if dtype != "U32")
-        return cls(packed + max(0, plain - 2 * packed // group), nbytes, quantized=True)
 
     @classmethod
     def of_bytes(cls, nbytes: int, config: Mapping[str, Any]) -> Weights:

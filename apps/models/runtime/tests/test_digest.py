@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.models.runtime.digest import digest_model
+from apps.models.runtime.digest import digest_files, digest_of
 from apps.models.runtime.errors import ModelFormatError
 
 FILES = {
@@ -25,6 +25,10 @@ FILES = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return written(tmp_path / "model", FILES)
+
+
+def digest_model(folder: Path) -> str:
+    return digest_of(digest_files(folder))
 
 
 def written(folder: Path, files: dict[str, bytes]) -> Path:
@@ -94,7 +98,7 @@ def test_what_does_not_decide_the_output_does_not_count(folder: Path) -> None:
 def test_progress_ends_at_the_whole(folder: Path) -> None:
     heard: list[float] = []
 
-    digest_model(folder, heard.append)
+    digest_files(folder, heard.append)
 
     assert heard == sorted(heard)
     assert heard[-1] == 1.0

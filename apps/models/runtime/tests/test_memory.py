@@ -159,19 +159,6 @@ def test_a_full_fine_tune_unpacks_what_is_packed() -> None:
     assert bytes_of(found, "Weights") == 20_000
 
 
-def test_the_hubs_counts_by_type_tell_weights_from_scales() -> None:
-    config = CONFIG | {"quantization": {"group_size": 64, "bits": 4}}
-    words, scales = 64_000 // 8, 2 * 64_000 // 64
-
-    found = Weights.of_counts({"U32": words, "BF16": scales + 100}, config)
-
-    assert found == Weights(64_100, 4 * words + 2 * (scales + 100), quantized=True)
-
-
-def test_eight_bit_floats_are_widened_when_they_are_read() -> None:
-    assert Weights.of_counts({"F8_E4M3": 100, "BF16": 10}, CONFIG).nbytes == 220
-
-
 @pytest.mark.parametrize(
     ("config", "parameters"),
     [(CONFIG, 9000), (CONFIG | {"torch_dtype": "float32"}, 4500),
