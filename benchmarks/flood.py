@@ -2,7 +2,7 @@
 
 In a process of its own, so that it does not hold up whoever measures beside it, and on bare
 sockets: a flood comes from other machines, while this one's work is taken from the engine's
-processors. An HTTP library takes several times as long to ask as the hub does to refuse.
+processors. A call takes 0.3 ms of one so, and 0.9 ms with an HTTP library.
 
 Standard input has ``{"port", "path", "bodies", "seconds"}`` as JSON; the answer is a list of
 ``[status, seconds]`` of those that were refused, and how many were let in.
